@@ -1,0 +1,1 @@
+"""What belongs to no room: errors, atomic files, hooks, seeds, run tracking."""

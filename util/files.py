@@ -1,0 +1,79 @@
+"""Files that are either whole or not there: written beside their target and renamed."""
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from util.errors import UserError
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file in the folder of ``path``, then rename it to ``path``.
+
+    A reader, or a run that is killed in the middle, finds the old file or the new one, never a part.
+
+    Raises:
+        UserError: if the folder cannot be written to.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}; name a folder that you may write to.") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}; free some space or name another folder.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write ``text`` as UTF-8, atomically."""
+    write_atomically(path, lambda temporary: temporary.write_bytes(text.encode("utf-8", "surrogateescape")))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write ``value`` as indented JSON with a final newline, atomically; NaN is refused (it is no JSON)."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: str | Path, fields: list[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Write ``rows`` as CSV with a header of ``fields``, atomically."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_json(path: str | Path, what: str) -> Any:
+    """The value of a JSON file; ``what`` names it in the error ("the clustering").
+
+    Raises:
+        UserError: if the file is missing, unreadable or not JSON.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"Cannot read {what} {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise UserError(f"{what.capitalize()} {path} is not valid JSON ({error}); make it again.") from error
