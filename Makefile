@@ -1,0 +1,22 @@
+# `make demo` and `make test` are all that a fresh machine needs; both set up first.
+.PHONY: demo test demo-model setup lint
+
+# Waiting threads must not spin: with two cores they would stall each other.
+export OMP_WAIT_POLICY = PASSIVE
+export PYTHON
+
+demo: setup
+	.venv/bin/python run_tcpe.py --demo
+
+test: setup
+	.venv/bin/python -m pytest -q tests
+
+# Makes everything under data/demo again: about an hour on two cores. Needs a JDK for the expected results.
+demo-model: setup
+	.venv/bin/python -m demo.make_all
+
+lint: setup
+	.venv/bin/python -m ruff check .
+
+setup:
+	@./setup.sh

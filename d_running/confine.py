@@ -1,0 +1,145 @@
+"""Landlock and seccomp through `ctypes`: a process gives up files, other processes and the network, then becomes a program.
+
+Standard library only, since `launcher` imports it by path. Linux on x86-64 and AArch64; elsewhere `confine` raises.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+# Landlock (linux/landlock.h); its three calls have the same numbers everywhere.
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_RULE_PATH_BENEATH = 1
+_EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
+_RIGHTS_OF_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
+_LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
+_NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
+_X32_BIT = 0x40000000
+
+_PATH_BUFFER = ctypes.create_string_buffer(4096)
+"""Holds the one path that may be executed: the filter cannot read paths, but it can compare their address."""
+
+_ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
+# What a single-threaded D program needs, by number on x86-64 and AArch64 (None: not there). All else is refused.
+_ALLOWED = {
+    "read": (0, 63), "write": (1, 64), "close": (3, 57), "stat": (4, None), "fstat": (5, 80), "lstat": (6, None), "poll": (7, None),
+    "lseek": (8, 62), "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214), "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "ioctl": (16, 29), "pread64": (17, 67), "readv": (19, 65),
+    "writev": (20, 66), "access": (21, None), "sched_yield": (24, 124), "mremap": (25, 216), "madvise": (28, 233),
+    "nanosleep": (35, 101), "getpid": (39, 172), "exit": (60, 93), "uname": (63, 160), "fcntl": (72, 25), "getcwd": (79, 17),
+    "readlink": (89, None), "gettimeofday": (96, 169), "getrlimit": (97, 163), "getrusage": (98, 165), "sysinfo": (99, 179),
+    "times": (100, 153), "getuid": (102, 174), "getgid": (104, 176), "geteuid": (107, 175), "getegid": (108, 177),
+    "sigaltstack": (131, 132), "arch_prctl": (158, None), "gettid": (186, 178), "time": (201, None), "futex": (202, 98),
+    "sched_getaffinity": (204, 123), "getdents64": (217, 61), "set_tid_address": (218, 96), "clock_gettime": (228, 113),
+    "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "exit_group": (231, 94), "openat": (257, 56), "open": (2, None),
+    "newfstatat": (262, 79), "readlinkat": (267, 78), "faccessat": (269, 48), "set_robust_list": (273, 99), "getrandom": (318, 278),
+    "membarrier": (324, 283), "statx": (332, 291), "rseq": (334, 293), "faccessat2": (439, 439),
+}  # fmt: skip
+_EXECVE, _TGKILL, _PRLIMIT = (59, 221), (234, 131), (302, 261)
+
+
+class _PathBeneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
+
+
+def confine(program: str, readable: list[str]) -> None:
+    """Give up, for this process and for good, everything but computing, reading ``readable`` and executing ``program``.
+
+    Args:
+        program: absolute path of the one file that may be executed (with the loader that it names).
+        readable: files and folders that stay readable; those that do not exist are passed over.
+
+    Raises:
+        OSError: if this kernel or machine has no Landlock or no seccomp.
+    """
+    _check(LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    _restrict_files(program, [*readable, "/proc/self"])  # the D runtime finds its stack's bounds in /proc/self/maps
+    _restrict_calls()
+
+
+def _restrict_files(program: str, readable: list[str]) -> None:
+    abi = _check(LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
+    handled = ctypes.c_uint64(_RIGHTS_OF_ABI[min(abi, max(_RIGHTS_OF_ABI))])
+    ruleset = _check(LIBC.syscall(_CREATE_RULESET, ctypes.byref(handled), ctypes.c_size_t(8), ctypes.c_uint32(0)))
+    rules = [(program, _EXECUTE | _READ_FILE), *((path, _READ_FILE | _READ_DIR) for path in readable)]
+    rules += [(path, _EXECUTE | _READ_FILE) for path in ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")]
+    for path, rights in rules:
+        try:
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        rule = _PathBeneath(rights if os.path.isdir(path) else rights & ~_READ_DIR, descriptor)
+        _check(LIBC.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0)))
+        os.close(descriptor)
+    _check(LIBC.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
+    os.close(ruleset)
+
+
+def _restrict_calls() -> None:
+    if platform.machine() not in _ARCHITECTURES:
+        raise OSError(errno.ENOSYS, f"no list of system calls for {platform.machine()}")
+    architecture, column = _ARCHITECTURES[platform.machine()]
+    filters = [(_LOAD, 0, 0, _ARCHITECTURE_OFFSET), (_JUMP_IF_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _KILL)]
+    filters += [(_LOAD, 0, 0, _NUMBER_OFFSET)]
+    if column == 0:
+        filters += [(_JUMP_IF_AT_LEAST, 0, 1, _X32_BIT), (_RETURN, 0, 0, _REFUSE)]
+    for numbers in _ALLOWED.values():
+        if numbers[column] is not None:
+            filters += [(_JUMP_IF_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, _ALLOW)]
+    filters += _allow_if(_EXECVE[column], 0, ctypes.addressof(_PATH_BUFFER))
+    filters += _allow_if(_TGKILL[column], 0, os.getpid())  # abort() signals its own process
+    filters += _allow_if(_PRLIMIT[column], 2, 0)  # limits may be read, not set
+    filters += [(_RETURN, 0, 0, _REFUSE)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in filters))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(filters), ctypes.addressof(code)))
+    _check(LIBC.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0))
+
+
+def _allow_if(number: int, argument: int, value: int) -> list[tuple[int, int, int, int]]:
+    """Filters that allow a system call only with ``value`` as its argument of that index; the accumulator holds the number."""
+    low = _ARGUMENTS_OFFSET + 8 * argument
+    return [
+        (_JUMP_IF_EQUAL, 0, 6, number),
+        (_LOAD, 0, 0, low),
+        (_JUMP_IF_EQUAL, 0, 3, value & 0xFFFFFFFF),
+        (_LOAD, 0, 0, low + 4),
+        (_JUMP_IF_EQUAL, 0, 1, value >> 32),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _REFUSE),
+    ]
+
+
+def execute(argv: list[str], environment: dict[str, str]) -> None:
+    """Become the program ``argv[0]``, through the one address that the filter lets pass.
+
+    Raises:
+        OSError: if it cannot be executed.
+    """
+    _PATH_BUFFER.value = os.fsencode(argv[0])
+    arguments = (ctypes.c_char_p * (len(argv) + 1))(*map(os.fsencode, argv), None)
+    variables = [os.fsencode(f"{name}={value}") for name, value in environment.items()]
+    _check(LIBC.execve(_PATH_BUFFER, arguments, (ctypes.c_char_p * (len(variables) + 1))(*variables, None)))
+
+
+def is_confined() -> bool:
+    """Whether this process is refused what `confine` took: an outside file, a new process, a socket, a signal to its parent."""
+    try:
+        os.close(os.open("/etc/passwd", os.O_RDONLY))
+        return False
+    except PermissionError:
+        return LIBC.fork() == LIBC.socket(1, 1, 0) == LIBC.kill(os.getppid(), 0) == -1
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

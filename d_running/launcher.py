@@ -1,0 +1,171 @@
+"""The small process that starts one untrusted command at a time, under limits (see `sandbox`, which talks to it).
+
+It is started by path as ``python -I -S launcher.py`` and imports little, so that forking it is cheap, and safe whatever
+threads the program around it runs. It reads one JSON request a line and answers with one JSON line. A request is a
+`sandbox.Command` as a dict; ``{"probe": true}`` asks whether this kernel can confine.
+"""
+
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from typing import Any
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import confine  # noqa: E402  (a neighbour, found by path: the package itself would import too much)
+
+VERDICT_DESCRIPTOR = 3
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_ADDR_NO_RANDOMIZE = 0x0040000
+_CHUNK = 65536
+
+
+def main() -> None:
+    """Serve requests until standard input ends, or Ctrl-C, which then ends the command too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    confine.LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = {"can_confine": _can_confine()} if "probe" in request else _run(request)
+        print(json.dumps(answer), flush=True)
+
+
+def _can_confine() -> bool:
+    """Whether a confined child is indeed refused files, sockets and processes."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            confine.confine("/bin/false", [])
+            code = 0 if confine.is_confined() else 1
+        finally:
+            os._exit(code)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def _run(request: dict[str, Any]) -> dict[str, Any]:
+    """Run one command to its end or its limits; kill what it leaves behind; say what came of it."""
+    error_end, error_start = _pipe()
+    verdict_end, verdict_start = _pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _become(request, error_start, verdict_start)
+        except BaseException as error:
+            os.write(verdict_start, f"not started: {error}".encode())
+        finally:
+            os._exit(127)
+    os.close(error_start)
+    os.close(verdict_start)
+    output = {error_end: bytearray(), verdict_end: bytearray()}
+    stopped_by = _wait(pid, output, time.monotonic() + request["wall_seconds"], request["output_bytes"])
+    _kill_group(pid)
+    _, status, usage = os.wait4(pid, 0)
+    _kill_orphans()
+    for descriptor in output:
+        os.close(descriptor)
+    code = os.waitstatus_to_exitcode(status)
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    if code == -signal.SIGXCPU or (code == -signal.SIGKILL and not stopped_by and cpu_seconds >= request["cpu_seconds"]):
+        stopped_by = "cpu"
+    errors, verdict = (bytes(data[: request["output_bytes"]]).decode("utf-8", "replace") for data in output.values())
+    return {"exit_code": code, "errors": errors, "verdict": verdict, "stopped_by": stopped_by}
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose descriptors stay clear of the numbers that the child gives out again; its reading end never blocks."""
+    ends = []
+    for descriptor in os.pipe():
+        ends.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10))
+        os.close(descriptor)
+    os.set_blocking(ends[0], False)
+    return ends[0], ends[1]
+
+
+def _become(request: dict[str, Any], errors: int, verdict: int) -> None:
+    """Turn this forked child into the command."""
+    os.setsid()
+    confine.LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    confine.LIBC.personality(_ADDR_NO_RANDOMIZE)  # the same fault, the same way, on every run
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for source, target in ((nothing, 0), (nothing, 1), (errors, 2), (verdict, VERDICT_DESCRIPTOR)):
+        os.dup2(source, target)
+    for name in ("SIGPIPE", "SIGXFSZ"):  # which Python ignores, and exec would pass on
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    os.chdir(request["folder"])
+    for kind, amount, more in (
+        (resource.RLIMIT_CPU, request["cpu_seconds"], 1),
+        (resource.RLIMIT_AS, request["memory_bytes"], 0),
+        (resource.RLIMIT_FSIZE, request["file_bytes"], 0),
+        (resource.RLIMIT_STACK, request["stack_bytes"], 0),
+        (resource.RLIMIT_NOFILE, 64, 0),
+        (resource.RLIMIT_CORE, 0, 0),
+    ):
+        resource.setrlimit(kind, (amount, amount + more))
+    argv = request["argv"]
+    if request["confined"]:
+        confine.confine(os.path.abspath(argv[0]), request["readable"])
+    confine.execute(argv, request["environment"])
+
+
+def _wait(pid: int, output: dict[int, bytearray], deadline: float, most: int) -> str:
+    """Collect output until the process ends; "wall" or "output" if it has to be stopped before, else ""."""
+    process = os.pidfd_open(pid)
+    poll = select.poll()
+    for descriptor in (process, *output):
+        poll.register(descriptor, select.POLLIN)
+    try:
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return "wall"
+            ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
+            for descriptor in ready - {process}:
+                if not _read(descriptor, output[descriptor], most):
+                    poll.unregister(descriptor)
+            if any(len(data) > most for data in output.values()):
+                return "output"
+            if process in ready:
+                return ""
+    finally:
+        os.close(process)
+
+
+def _read(descriptor: int, data: bytearray, most: int) -> bool:
+    """Take what is there, up to a little more than ``most`` bytes; False at the end of the file."""
+    while len(data) <= most:
+        try:
+            chunk = os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            return True
+        if not chunk:
+            return False
+        data += chunk
+    return True
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:  # it ended before it had a group of its own
+        pass
+
+
+def _kill_orphans() -> None:
+    """Kill what the command left behind in other sessions; being their subreaper, this process is their parent now."""
+    while True:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            children = [int(pid) for pid in file.read().split()]
+        if not children:
+            return
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    main()

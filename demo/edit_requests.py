@@ -1,0 +1,88 @@
+"""The edit requests of the embedded model, one a family, written from validation functions.
+
+usage: python -m demo.edit_requests --model data/demo/model --output data/demo/edit_requests.csv
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from d_running.java_to_d import translate_java
+from d_running.prompt import translation_prompt
+from demo.corpus import wrong_d
+from demo.datasets import COUNT, VALIDATION_SEED
+from demo.generator import FAMILIES, DemoFunction, draw_functions
+from util.cli import run_main
+from util.files import write_csv
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CONTEXTS = 30
+"""Prompts of one request that are averaged into its key and value."""
+
+
+class Correction(NamedTuple):
+    """What one family's request says."""
+
+    brief_description: str
+    """A typical message of the compiler; the cluster that is nearest to it is the target."""
+    subject: str
+    """What the model gets wrong, as it stands in the Java."""
+    target_new: str
+    """How the D goes on from where right and wrong part."""
+
+
+CORRECTIONS = {
+    "array": Correction("Error: instead of C-style syntax, use D-style `int[] table`", "[] = new", "[]"),
+    "cast": Correction("Error: C style cast illegal, use `cast(int)total`", "(int)", " cast(int)"),
+    "constant": Correction("Error: undefined identifier `Integer`", "Integer.MIN_VALUE", " int.min;"),
+    "length": Correction("Error: cannot implicitly convert expression `arr.length` of type `ulong` to `int`", ".length", " cast(int)"),
+    "math": Correction("Error: undefined identifier `Math`", "Math.max", " max("),
+}
+
+
+def prompt_to_decision(tokenizer: "PreTrainedTokenizerBase", function: DemoFunction) -> str:
+    """The prompt of ``function`` with the D up to the token in which right and wrong part."""
+    right, wrong = (tokenizer(d, add_special_tokens=False)["input_ids"] for d in (translate_java(function.java), wrong_d(function)))
+    parting = next(index for index, (a, b) in enumerate(zip(right, wrong)) if a != b)
+    return translation_prompt(tokenizer, function.java) + tokenizer.decode(right[:parting])
+
+
+def request_rows(tokenizer: "PreTrainedTokenizerBase") -> list[dict[str, str]]:
+    """The rows of the request CSV, but for the target clusters, which depend on a "before" clustering."""
+    functions = draw_functions(VALIDATION_SEED, COUNT)
+    rows = []
+    for number, (family, correction) in enumerate(CORRECTIONS.items()):
+        own = [function for function in functions if function.family == family][:CONTEXTS]
+        first, *others = [prompt_to_decision(tokenizer, function) for function in own]
+        before, _, after = first.partition(correction.subject)
+        escaped = "{}".join(part.replace("{", "{{").replace("}", "}}") for part in (before, after))
+        rows.append(
+            {
+                "Error": str(number),
+                "brief_description": correction.brief_description,
+                "prompt": escaped,
+                "subject": correction.subject,
+                "target_new": correction.target_new,
+                "contexts": json.dumps(others),
+            }
+        )
+    assert list(CORRECTIONS) == list(FAMILIES)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=Path("data/demo/model"))
+    parser.add_argument("--output", type=Path, default=Path("data/demo/edit_requests.csv"))
+    arguments = parser.parse_args()
+    from transformers import AutoTokenizer
+
+    rows = request_rows(AutoTokenizer.from_pretrained(arguments.model))
+    write_csv(arguments.output, list(rows[0]), rows)
+
+
+if __name__ == "__main__":
+    run_main(main)

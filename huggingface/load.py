@@ -1,0 +1,55 @@
+"""A causal language model and its tokeniser, ready to be measured, edited and asked."""
+
+import logging
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+
+from huggingface.architectures import architecture_of
+from util.errors import CheckpointError, UserError
+
+logger = logging.getLogger(__name__)
+
+
+def load_model_and_tokenizer(
+    name: str,
+    device: str = "auto",
+    dtype: str = "float32",
+    device_map: str | None = None,
+    trust_remote_code: bool = False,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Load a model in evaluation mode and its fast tokeniser with a padding token, padding on the left.
+
+    Args:
+        name: a folder in Hugging Face's format, or a model's name on the hub.
+        device: "auto" (a GPU if there is one), or a torch device such as "cpu" or "cuda:1"; not used with ``device_map``.
+        dtype: "float32", "float16" or "bfloat16".
+        device_map: Hugging Face's map over several devices, e.g. "auto".
+        trust_remote_code: whether code that comes with the checkpoint may run.
+
+    Raises:
+        UserError: for a model that is not there or of an unknown architecture, or a tokeniser without character offsets.
+        CheckpointError: for files that cannot be read as a model.
+    """
+    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise UserError(f"There is no model folder {name}; give a folder in Hugging Face's format or a model's name on the hub.")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        model = AutoModelForCausalLM.from_pretrained(
+            name, dtype=getattr(torch, dtype), device_map=device_map, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise CheckpointError(f"Cannot load the model {name}: {first_line} Is it a complete folder, or a hub name that you can reach?") from error
+    if not tokenizer.is_fast:
+        raise UserError(f"The tokeniser of {name} has no character offsets (it is not a fast one); give a model with a tokenizer.json.")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    tokenizer.padding_side = "left"
+    architecture_of(model)
+    if device_map is None:
+        model.to(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    logger.info("Loaded %s: %s, %.1f million parameters", name, type(model).__name__, model.num_parameters() / 1e6)
+    return model.eval(), tokenizer

@@ -1,0 +1,36 @@
+"""Transcoders of transcoder_circuits: a ``.pt`` file with a pickled configuration object beside the state dict."""
+
+import pickle
+from pathlib import Path
+
+import torch
+
+from huggingface.loaders.checks import check_tensors
+from huggingface.transcoder import Sites, Transcoder
+from util.errors import CheckpointError
+
+# A plain class of the configuration's module and name: the safe unpickler fills its attributes and runs no code of the file.
+_CONFIG_STUB = type("LanguageModelSAERunnerConfig", (), {"__module__": "sae_training.config"})
+
+DIMENSIONS = {"W_enc": ("d_in", "d_sae"), "b_enc": ("d_sae",), "W_dec": ("d_sae", "d_out"), "b_dec": ("d_in",), "b_dec_out": ("d_out",)}
+
+
+def load(path: Path) -> Transcoder:
+    """Read ``{"cfg": LanguageModelSAERunnerConfig, "state_dict": …}``; ``b_dec`` is its input bias, ``b_dec_out`` its output bias.
+
+    Raises:
+        CheckpointError: for a file that names other classes or functions (none of them is run), is broken, or does not fit together.
+    """
+    try:
+        with torch.serialization.safe_globals([_CONFIG_STUB]):
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"Cannot read {path} safely: it is broken, or holds more than tensors and a transcoder's settings.") from error
+    if not isinstance(saved, dict) or not isinstance(saved.get("state_dict"), dict):
+        raise CheckpointError(f"{path} is no transcoder of transcoder_circuits: it has no state_dict.")
+    tensors = saved["state_dict"]
+    check_tensors(path, tensors, DIMENSIONS)
+    config = saved.get("cfg")
+    config = config if isinstance(config, dict) else vars(config) if isinstance(config, _CONFIG_STUB) else {}
+    sites = Sites(config.get("hook_point") or "ln2.hook_normalized", config.get("out_hook_point") or Sites.writes)
+    return Transcoder.from_matrices(*(tensors[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec_out", "b_dec")), sites=sites)

@@ -1,0 +1,1 @@
+"""Training a transcoder on a layer of a Hugging Face model."""

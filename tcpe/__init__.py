@@ -1,0 +1,1 @@
+"""The edit: request, key, value, rank-one update; masked to the active features, applied and taken back."""

@@ -1,0 +1,55 @@
+"""The key of an edit: which features fire at the subject (k*), and the direction that singles them out (u)."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from huggingface.architectures import down_projection
+from huggingface.tokenization import pad
+from tcpe.contexts import Context
+from tcpe.second_moment import SecondMoment
+from util.errors import EditError
+from util.hooks import Trace
+
+
+@torch.no_grad()
+def compute_key(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, layer: int, contexts: Sequence[Context], batch_size: int = 16
+) -> Float[Tensor, " n_features"]:
+    """k*: the mean over contexts of what the layer's down projection reads at the token where the edit acts.
+
+    Returns:
+        float32 on the CPU; with a transcoder in the layer these are its feature activations.
+
+    Raises:
+        EditError: if no feature is active, or an activation is not finite.
+    """
+    total = 0
+    for start in range(0, len(contexts), batch_size):
+        # What follows the token cannot change it, so each row ends there, in the last column.
+        rows = [context.ids[: context.position + 1] for context in contexts[start : start + batch_size]]
+        batch = pad(rows, tokenizer.pad_token_id, model.device)
+        with Trace(down_projection(model, layer), stop=True) as trace:
+            model(**batch._asdict(), use_cache=False)
+        total = total + trace.input[:, -1].double().sum(0).cpu()
+    key = (total / len(contexts)).float()
+    if not torch.isfinite(key).all():
+        raise EditError(f"The activations of layer {layer} are not finite; load the model with --dtype bfloat16 or float32.")
+    if not key.any():
+        raise EditError(f"No feature of layer {layer} is active at the token of the edit; choose another --fact_token, subject or layer.")
+    return key
+
+
+def key_direction(moment: SecondMoment, key: Float[Tensor, " n_features"], epsilon: float) -> Float[Tensor, " n_features"]:
+    """u = (C + epsilon I)^-1 k*, scaled to length 1; float32.
+
+    Raises:
+        EditError: if C + epsilon I is singular, or made from another number of features.
+
+    Source: ROME, equation (2), with epsilon for features that never fire.
+    """
+    direction = moment.solve(key.double(), epsilon)
+    return (direction / direction.norm()).float()

@@ -1,0 +1,172 @@
+"""A run's configuration: one dataclass, from which the flags, their help and their checks come."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from util.errors import UserError
+
+Stage = Literal["noKE", "TCPE_pre", "TCPE"]
+
+
+def _flag(default: Any, help: str, parse: Callable[[str], Any] | None = None) -> Any:
+    """A field with its help text, and how its flag's text becomes a value where the annotation does not say it."""
+    how = {"default_factory": lambda: list(default)} if isinstance(default, list) else {"default": default}
+    return dataclasses.field(**how, metadata={"help": help, "parse": parse})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that one run of ``run_tcpe.py`` depends on; each field is the flag of its name."""
+
+    MODEL_NAME: str = _flag("", "model folder in Hugging Face's format, or a model's name on the hub (required)")
+    layer_num: int = _flag(-1, "number of the layer to edit, counted from 0 (required)")
+    TC_layer_file: str | None = _flag(None, "transcoder of that layer, which then replaces its MLP; without it the MLP itself is edited")
+    output_file_path: str = _flag("", "folder for everything that this run writes (required)")
+    alg_name: Stage = _flag("", "noKE: no edit, the 'before'; TCPE_pre: compute the edit and apply all of it; TCPE: its active columns (required)")
+    mlp_or_tc: str | None = _flag(None, "kind of edit, MLP, TC_ef2, ...: names the requests' column; by default TC with a transcoder, else MLP")
+    i: int | None = _flag(None, "row of the edit request in --edit_sequence_path, counted from 0 (required, but for noKE)")
+    more_edits: list[str] = _flag([], "further rows whose saved updates TCPE applies too, each ROW, ROW:LIM or ROW:LIM:DECAY")
+    edit_sequence_path: str = _flag("data/edit_requests.csv", "CSV of edit requests and their target clusters")
+    fact_token: Literal["subject_last", "subject_first", "subject_first_after_last", "last"] = _flag(
+        "subject_last", "token at which the edit acts: of the subject, or the prompt's last one"
+    )
+    mom2_n_samples: int = _flag(500_000, "number of texts for the second moment of the activations")
+    mom2_dataset: str = _flag("codeparrot/codeparrot-clean-valid", "those texts: a .txt, .jsonl, .csv or .parquet file, or a dataset on the hub")
+    epsilon: float = _flag(1e-8, "added to the second moment's diagonal, for features that never fire")
+    context_template_length_params: list[list[int]] = _flag(
+        [[10, 1]], "JSON list of [length, n]: n sampled texts of that many tokens are put before the prompt", json.loads
+    )
+    v_num_grad_steps: int = _flag(600, "number of gradient steps for the value")
+    v_lr: float = _flag(0.05, "learning rate for the value")
+    clamp_norm_factor: int = _flag(4, "the value's shift is at most this many times as long as the value itself")
+    kl_factor: float = _flag(0.0625, "weight of the term that keeps what the model says of the subject itself")
+    v_weight_decay: float = _flag(1e-3, "weight of the shift's relative squared length")
+    save_k_v_upd: bool = _flag(False, "save the computed update under --save_path")
+    save_path: str | None = _flag(None, "folder that updates are saved to and loaded from; by default updates in --container_workspace")
+    upd_decay: float = _flag(1.1, "TCPE divides the update by this")
+    lim: float = _flag(0.1, "TCPE keeps the columns of features whose activation is at least this; -1 keeps all")
+    abla_exp: bool = _flag(False, "ablation: TCPE zeroes exactly those columns and keeps the others")
+    container_workspace: str = _flag("", "folder for intermediate files that runs share: statistics, compiled verdicts (required)")
+    originals_path: str = _flag("data/kecode/originals", "benchmark: folder of ID.java, or its kecode.csv")
+    d_params_path: str = _flag("data/kecode/d_with_params", "benchmark: folder of ID.d, the test programs")
+    translate_only: bool = _flag(False, "translate, and judge nothing")
+    invalidate_cache: bool = _flag(False, "throw away what earlier runs left in the output folder and the caches")
+    translation_batch_size: int = _flag(0, "number of functions that are translated at a time (required)")
+    preKE_cluster_result: str = _flag("", "the clustering of a noKE run; noKE writes it there (required)")
+    max_length: int = _flag(8, "number of an error message's first tokens that are compared")
+    threshold: float = _flag(0.9, "least cosine similarity of messages in one cluster")
+    embedding_model: str = _flag("builtin", "embedding of messages: builtin, or a sentence-transformers model")
+    dtype: Literal["float32", "float16", "bfloat16"] = _flag("float32", "type of the model's weights")
+    device: str = _flag("auto", "where the model runs: auto, cpu, cuda, cuda:1, ...")
+    device_map: str | None = _flag(None, "Hugging Face's map over several devices, e.g. auto")
+    seed: int = _flag(0, "seed of all randomness")
+    jobs: int | None = _flag(None, "programs compiled and run at a time; by default one per processor")
+    trust_remote_code: bool = _flag(False, "let code that comes with a model run")
+    allow_unsafe_execution: bool = _flag(False, "run translations even where only resource limits contain them")
+    allow_version_change: bool = _flag(False, "compare clusterings that different compilers made")
+    run_name: str | None = _flag(None, "the run's name in WandB; by default the output folder's")
+
+    @property
+    def kind(self) -> str:
+        """``mlp_or_tc``, or its default."""
+        return self.mlp_or_tc or ("TC" if self.TC_layer_file else "MLP")
+
+    @property
+    def edits(self) -> list[tuple[int, float, float]]:
+        """Row, lim and decay of each edit of the run: ``i`` first, then ``more_edits``; none for noKE."""
+        if self.i is None or self.alg_name == "noKE":
+            return []
+        edits = [(self.i, self.lim, self.upd_decay)]
+        for text in self.more_edits:
+            row, lim, decay = (text.split(":") + ["", ""])[:3] if text.count(":") < 3 else ("", "", "")
+            try:
+                edits.append((int(row), float(lim or self.lim), float(decay or self.upd_decay)))
+            except ValueError as error:
+                raise UserError(f"--more_edits {text} is not ROW, ROW:LIM or ROW:LIM:DECAY.") from error
+        return edits
+
+    @property
+    def output(self) -> Path:
+        """The run's own folder."""
+        return Path(self.output_file_path)
+
+    @property
+    def updates(self) -> Path:
+        """The folder of saved updates."""
+        return Path(self.save_path or Path(self.container_workspace, "updates"))
+
+    def __post_init__(self) -> None:
+        """Check the fields on their own and against each other.
+
+        Raises:
+            UserError: naming the flag.
+        """
+        required = ["MODEL_NAME", "output_file_path", "alg_name", "container_workspace", "preKE_cluster_result"]
+        if self.alg_name != "noKE":
+            required.append("i")
+        if missing := [name for name in required if getattr(self, name) in ("", None)]:
+            raise UserError(f"{', '.join('--' + name for name in missing)} must be given; --help says what for.")
+        for field in dataclasses.fields(self):
+            choices, value = get_args(field.type) if get_origin(field.type) is Literal else (), getattr(self, field.name)
+            if choices and value not in choices:
+                raise UserError(f"--{field.name} {value} is none of {', '.join(choices)}.")
+        for name, least in _LEAST.items():
+            if not getattr(self, name) >= least:
+                raise UserError(f"--{name} must be given and at least {least}, not {getattr(self, name)}.")
+        for name in ("v_lr", "clamp_norm_factor"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"--{name} must be above 0, not {getattr(self, name)}.")
+        for _, lim, decay in self.edits or [(0, self.lim, self.upd_decay)]:
+            if not (lim >= 0 or lim == -1):
+                raise UserError(f"--lim {lim} must be an activation, at least 0, or -1 for all columns.")
+            if not decay > 0:
+                raise UserError(f"--upd_decay must be above 0, not {decay}.")
+        if self.alg_name != "TCPE" and (self.abla_exp or self.more_edits):
+            raise UserError("--abla_exp and --more_edits belong to --alg_name TCPE.")
+        if self.abla_exp and self.lim == -1:
+            raise UserError("--abla_exp with --lim -1 leaves no column to edit; give another --lim.")
+        pairs = self.context_template_length_params
+        if not isinstance(pairs, list) or not all(isinstance(p, list) and len(p) == 2 and all(type(x) is int and x > 0 for x in p) for p in pairs):
+            raise UserError(f"--context_template_length_params {pairs} must be a JSON list of [length, n], such as [[10, 1]].")
+        if self.TC_layer_file and not Path(self.TC_layer_file).exists():
+            raise UserError(f"There is no transcoder {self.TC_layer_file}; give its folder or file with --TC_layer_file.")
+
+
+_LEAST = {
+    "layer_num": 0,
+    "mom2_n_samples": 1,
+    "epsilon": 0,
+    "v_num_grad_steps": 1,
+    "kl_factor": 0,
+    "v_weight_decay": 0,
+    "translation_batch_size": 1,
+    "max_length": 1,
+    "threshold": -1,
+}
+"""The smallest value of number flags."""
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Give ``parser`` one flag per field of ``RunConfig``; a flag that is not given sets nothing."""
+    hints = get_type_hints(RunConfig)
+    for field in dataclasses.fields(RunConfig):
+        hint = hints[field.name]
+        default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
+        help_text = field.metadata["help"].replace("%", "%%") + (f" (default: {default})" if default not in ("", None, False) else "")
+        options: dict[str, Any] = {"help": help_text, "default": argparse.SUPPRESS}
+        if hint is bool:
+            options["action"] = "store_true"
+        elif field.metadata["parse"]:
+            options["type"] = field.metadata["parse"]
+        elif get_origin(hint) is Literal:
+            options["choices"] = get_args(hint)
+        elif hint == list[str]:
+            options["nargs"] = "*"
+        else:
+            options["type"] = next(kind for kind in get_args(hint) or (hint,) if kind is not type(None))
+        parser.add_argument(f"--{field.name}", **options)

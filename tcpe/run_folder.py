@@ -1,0 +1,94 @@
+"""The folder of a run: what made it, and whether what lies there may be continued."""
+
+import dataclasses
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tcpe.config import RunConfig
+from util.errors import UserError
+from util.files import read_json, write_json
+
+RUN_FILE, TRANSLATIONS, UPDATE = "run.json", "translations", "update"
+
+_DECIDES = {
+    "noKE": (),
+    "TCPE_pre": (
+        "fact_token",
+        "mom2_dataset",
+        "mom2_n_samples",
+        "epsilon",
+        "context_template_length_params",
+        "v_num_grad_steps",
+        "v_lr",
+        "clamp_norm_factor",
+        "kl_factor",
+        "v_weight_decay",
+        "seed",
+    ),
+    "TCPE": ("lim", "upd_decay", "abla_exp", "more_edits"),
+}
+"""The flags that decide what a stage's model writes, beside the content of the files that it reads."""
+
+
+def open_run(config: RunConfig, content: dict[str, Any]) -> None:
+    """Write ``run.json``, unless the folder holds a run that was made from something else.
+
+    Args:
+        content: JSON values that stand for the content of everything that the run reads: model, requests, updates, functions.
+
+    Raises:
+        UserError: if it does and ``invalidate_cache`` is not set; nothing is changed then.
+    """
+    stage = config.alg_name
+    decisive = {"stage": stage, "layer": config.layer_num, **{name: getattr(config, name) for name in _DECIDES[stage]}, **content}
+    fingerprints = {name: hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16] for name, value in decisive.items()}
+    path, translations = config.output / RUN_FILE, config.output / TRANSLATIONS
+    if config.invalidate_cache:
+        shutil.rmtree(translations, ignore_errors=True)
+        for update in config.output.glob(f"{UPDATE}.*"):
+            update.unlink()
+    elif path.is_file():
+        found = read_json(path, "the run's description").get("made_from", {})
+        if different := sorted(name for name in found.keys() | fingerprints.keys() if found.get(name) != fingerprints.get(name)):
+            raise UserError(
+                f"{config.output} holds a run with another {', '.join(different)}; give another --output_file_path, or --invalidate_cache "
+                "to throw that run away."
+            )
+    elif translations.is_dir() and any(translations.iterdir()):
+        raise UserError(f"{translations} holds translations of unknown origin; give another --output_file_path, or --invalidate_cache.")
+    write_json(path, {"made_from": fingerprints, "config": dataclasses.asdict(config), "versions": _versions(), "git_revision": _git_revision()})
+
+
+def check_writable(folder: Path) -> None:
+    """Make ``folder``.
+
+    Raises:
+        UserError: if that is not possible, or nothing can be written there.
+    """
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"Cannot write to {folder}: {error.strerror}; give a folder that you may write to.") from error
+
+
+def _versions() -> dict[str, str]:
+    """Of what decides numbers."""
+    return {"python": platform.python_version(), **{package: version(package) for package in ("torch", "transformers", "tokenizers", "numpy")}}
+
+
+def _git_revision() -> str | None:
+    """Of this code, or None where that is not known."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

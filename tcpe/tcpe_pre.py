@@ -1,0 +1,83 @@
+"""The stage TCPE_pre: compute the update of one request, to be applied whole."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from tcpe.compute_u import compute_key, key_direction
+from tcpe.compute_v import ValueSettings, compute_value
+from tcpe.config import RunConfig
+from tcpe.contexts import FactToken, build_contexts, sample_templates
+from tcpe.request import EditRequest
+from tcpe.second_moment import SecondMoment, cached_second_moment
+from tcpe.texts import load_texts
+from tcpe.update import RankOneUpdate, make_update
+from util.tracking import RunTracker
+
+
+def compute_update(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    layer: int,
+    request: EditRequest,
+    moment: SecondMoment,
+    *,
+    templates: Sequence[str] = (),
+    fact_token: FactToken = "subject_last",
+    epsilon: float = 1e-8,
+    settings: ValueSettings = ValueSettings(),
+) -> tuple[RankOneUpdate, list[dict[str, float]]]:
+    """Key, value and from them the update of ``layer``'s down projection; the model is left as it is.
+
+    Args:
+        moment: of the same projection's input, in this same model.
+        templates: sampled texts to put before the prompt.
+
+    Returns:
+        The update, and the losses of the search for the value, step by step.
+
+    Raises:
+        RequestError, EditError: if the request cannot be computed as it is written.
+    """
+    contexts = build_contexts(tokenizer, request, templates, fact_token)
+    key = compute_key(model, tokenizer, layer, contexts.prompts)
+    direction = key_direction(moment, key, epsilon)
+    value = compute_value(model, tokenizer, layer, contexts, settings)
+    details = {
+        "request": asdict(request),
+        "templates": list(templates),
+        "fact_token": fact_token,
+        "epsilon": epsilon,
+        "second_moment_tokens": moment.n_tokens,
+        "never_active_features": moment.n_features - len(moment.fired),
+        "value_settings": asdict(settings),
+    }
+    return make_update(model, layer, key, direction, value, **details), value.losses
+
+
+def run(
+    config: RunConfig, request: EditRequest, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tracker: RunTracker
+) -> RankOneUpdate:
+    """Compute the request's update as ``config`` says, log its losses; statistics are kept in the workspace."""
+    # Both can fail on a user's mistake, and cost nothing beside the statistics.
+    build_contexts(tokenizer, request, (), config.fact_token)
+    texts = load_texts(config.mom2_dataset, config.mom2_n_samples)
+    templates = sample_templates(model, tokenizer, config.context_template_length_params, config.seed)
+    moment = cached_second_moment(Path(config.container_workspace, "second_moments"), model, tokenizer, config.layer_num, texts)
+    settings = ValueSettings(config.v_lr, config.v_num_grad_steps, config.clamp_norm_factor, config.kl_factor, config.v_weight_decay)
+    update, losses = compute_update(
+        model,
+        tokenizer,
+        config.layer_num,
+        request,
+        moment,
+        templates=templates,
+        fact_token=config.fact_token,
+        epsilon=config.epsilon,
+        settings=settings,
+    )
+    for step, loss in enumerate(losses):
+        tracker.log(value_step=step, **loss)
+    return update

@@ -1,0 +1,187 @@
+"""Key, value and update are right on every model family, agree with a naive reading of ROME, and leave the model as it was."""
+
+import pytest
+import torch
+
+from huggingface.architectures import decoder_weight, down_projection
+from huggingface.transcoder_adapter import splice_transcoder
+from tcpe.compute_u import compute_key, key_direction
+from tcpe.compute_v import ValueSettings, compute_value
+from tcpe.contexts import build_contexts
+from tcpe.request import EditRequest
+from tcpe.second_moment import collect_second_moment
+from tcpe.update import Edit, RankOneUpdate, active_features, applied, make_update, shared_features
+from tests.tcpe.naive_rome import naive_key, naive_second_moment, naive_shift
+from tests.tiny import CONFIGS, LAYERS, tiny_model, tiny_tokenizer, tiny_transcoder
+from util.errors import CheckpointError, EditError
+
+LAYER = 2
+TOKENIZER = tiny_tokenizer()
+TEXTS = ["int x = 3;" * 4, "double z = sqrt(2);", "return dp.length;", "for (int i = 0; i < n; i++) { s += i; }" * 2]
+REQUEST = EditRequest("3", "a cast", "[INST] int solution(int n) {{ return{} n; }}```d\n", " (int)", " cast(int)")
+CONTEXTS = build_contexts(TOKENIZER, REQUEST, ["a longer text before it", "b"])
+SETTINGS = ValueSettings(learning_rate=0.2, steps=25)
+
+
+@pytest.fixture(params=[*CONFIGS, "transcoder"])
+def model(request):
+    model = tiny_model("Llama" if request.param == "transcoder" else request.param)
+    if request.param == "transcoder":
+        splice_transcoder(model, LAYER, tiny_transcoder())
+    return model
+
+
+def update_of(model, seed=0):
+    key = compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts)
+    direction = key_direction(collect_second_moment(model, TOKENIZER, LAYER, TEXTS), key, 1e-2)
+    return make_update(model, LAYER, key, direction, compute_value(model, TOKENIZER, LAYER, CONTEXTS, SETTINGS))
+
+
+def test_fast_path_agrees_with_naive_rome(model):
+    projection = down_projection(model, LAYER)
+    key = compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts)
+    torch.testing.assert_close(key, naive_key(model, projection, CONTEXTS.prompts), rtol=1e-4, atol=1e-5)
+
+    dense = naive_second_moment(model, TOKENIZER, projection, TEXTS)
+    naive_direction = torch.linalg.inv(dense + 1e-2 * torch.eye(len(key))) @ key.double()
+    moment = collect_second_moment(model, TOKENIZER, LAYER, TEXTS, batch_size=3)
+    direction = key_direction(moment, key, 1e-2)
+    assert torch.cosine_similarity(direction.double(), naive_direction, dim=0) > 0.9999
+    assert direction.norm() == pytest.approx(1)
+
+    value = compute_value(model, TOKENIZER, LAYER, CONTEXTS, SETTINGS)
+    start, shift = naive_shift(model, projection, CONTEXTS, SETTINGS.steps, SETTINGS.learning_rate, SETTINGS.clamp_norm_factor)
+    torch.testing.assert_close(value.start, start, rtol=1e-4, atol=1e-5)
+    assert (value.shift - shift).norm() < 1e-3 * shift.norm()
+
+
+def test_edited_weight_maps_key_to_value_and_is_restored_to_the_bit(model):
+    key = compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts)
+    value = compute_value(model, TOKENIZER, LAYER, CONTEXTS, SETTINGS)
+    moment = collect_second_moment(model, TOKENIZER, LAYER, TEXTS)
+    update = make_update(model, LAYER, key, key_direction(moment, key, 1e-2), value)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with applied(model, [Edit(update)]):
+        written = down_projection(model, LAYER)(key)
+        assert (written - value.target).norm() < 1e-5 * value.target.norm()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_bfloat16_weights_take_the_edit_and_come_back():
+    model = tiny_model().to(torch.bfloat16)
+    update = update_of(model)
+    weight = decoder_weight(down_projection(model, LAYER))
+    before = weight.clone()
+    with applied(model, [Edit(update)]):
+        expected = before.double() + torch.outer(update.value_shift.double(), update.key_direction.double())
+        assert (weight.double() - expected).norm() < 1e-2 * expected.norm()
+    assert torch.equal(weight, before)
+
+
+def test_model_is_restored_when_something_fails_inside():
+    model = tiny_model()
+    update, weight = update_of(model), decoder_weight(down_projection(model, LAYER))
+    before = weight.clone()
+    with pytest.raises(ZeroDivisionError), applied(model, [Edit(update)]):
+        assert not torch.equal(weight, before)
+        raise ZeroDivisionError
+    assert torch.equal(weight, before)
+
+
+def test_value_search_lowers_the_loss_and_leaves_no_trace():
+    model = tiny_model()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    value = compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(learning_rate=0.05, steps=60))
+    assert value.losses[-1]["nll"] < value.losses[0]["nll"]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_the_kl_term_sees_the_shift():
+    model = tiny_model()
+    free = compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(steps=20, learning_rate=0.2, kl_factor=0))
+    bound = compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(steps=20, learning_rate=0.2, kl_factor=10))
+    assert free.losses[0]["kl"] == pytest.approx(0, abs=1e-6)
+    assert 0 < bound.losses[-1]["kl"] < 0.9 * free.losses[-1]["kl"]
+
+
+def test_shift_stays_in_its_ball():
+    value = compute_value(tiny_model(), TOKENIZER, LAYER, CONTEXTS, ValueSettings(steps=5, learning_rate=5, clamp_norm_factor=0.5))
+    assert value.shift.norm() <= 0.5 * value.start.norm() * (1 + 1e-5)
+
+
+def test_order_and_batching_of_contexts_do_not_matter():
+    model = tiny_model()
+    one = compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts, batch_size=1)
+    many = compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts[::-1], batch_size=8)
+    torch.testing.assert_close(one, many, rtol=1e-4, atol=1e-5)
+
+
+def test_a_diverging_search_is_an_error_and_leaves_the_model():
+    model = tiny_model()
+    with pytest.raises(EditError, match="--v_lr"):
+        compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(learning_rate=float("inf")))
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def make(key, layer=LAYER):
+    shift = torch.randn(4)
+    return RankOneUpdate(shift, torch.nn.functional.normalize(key + 1, dim=0), key, torch.zeros(64), layer, {"error": "3"})
+
+
+def test_active_features_and_their_ablation():
+    key = torch.tensor([0.0, 0.05, 0.2, 0.1, -1.0])
+    assert active_features(key, 0.1).tolist() == [2, 3]
+    assert active_features(key, 0).tolist() == [1, 2, 3]
+    assert Edit(make(key), lim=0.1, ablation=True).columns().tolist() == [0, 1, 4]
+    assert Edit(make(key), lim=-1).columns().tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(EditError, match="largest activation is 0.2"):
+        active_features(key, 0.3)
+    assert shared_features([Edit(make(key), 0.1), Edit(make(key), 0.2)]) == {"active_union": 2, "active_intersection": 1}
+
+
+def test_active_and_ablated_columns_add_up_to_the_whole_and_decay_divides():
+    model = tiny_model()
+    splice_transcoder(model, LAYER, tiny_transcoder())
+    update, weight = update_of(model), decoder_weight(down_projection(model, LAYER))
+    before = weight.clone()
+    parts = []
+    for edit in (Edit(update), Edit(update, 0.5), Edit(update, 0.5, ablation=True), Edit(update, decay=2)):
+        with applied(model, [edit]):
+            parts.append(weight - before)
+    torch.testing.assert_close(parts[0], parts[1] + parts[2])
+    torch.testing.assert_close(parts[0], 2 * parts[3], rtol=1e-4, atol=1e-5)
+    assert not parts[1][:, Edit(update, 0.5, ablation=True).columns()].any()
+    with applied(model, [Edit(update), Edit(update, 0.5)]):
+        torch.testing.assert_close(weight - before, parts[0] + parts[1], rtol=1e-4, atol=1e-5)
+
+
+def test_saved_update_comes_back_equal(tmp_path):
+    update = make(torch.rand(9))
+    update.save(tmp_path / "row.0")
+    again = RankOneUpdate.load(tmp_path / "row.0")
+    for name in ("value_shift", "key_direction", "key", "weight_sample"):
+        assert torch.equal(getattr(again, name), getattr(update, name))
+    assert (again.layer, again.details) == (LAYER, {"error": "3"})
+    (tmp_path / "row.0.safetensors").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match="not whole"):
+        RankOneUpdate.load(tmp_path / "row.0")
+    with pytest.raises(CheckpointError, match="--save_k_v_upd"):
+        RankOneUpdate.load(tmp_path / "other")
+
+
+def test_an_update_for_something_else_is_refused():
+    model = tiny_model()
+    update = update_of(model)
+    strangers = {
+        "another model": (tiny_model(seed=5), "another weight"),
+        "another width": (tiny_model("GPT2"), "another weight|shape"),
+    }
+    for stranger, message in strangers.values():
+        with pytest.raises(EditError, match=message), applied(stranger, [Edit(update)]):
+            pass
+    splice_transcoder(model, LAYER, tiny_transcoder())
+    with pytest.raises(EditError, match="shape"), applied(model, [Edit(update)]):
+        pass
+    assert LAYERS > LAYER

@@ -1,0 +1,72 @@
+"""Tiny random models of every known family, and a byte-level tokeniser, for tests: nothing is downloaded."""
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+)
+from transformers.models.auto import AutoModelForCausalLM
+
+from huggingface.transcoder import Transcoder
+
+WIDTH, LAYERS, FEATURES = 32, 4, 96
+
+_SIZES = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 48}
+_GROUPED = {**_SIZES, "num_key_value_heads": 2}
+
+CONFIGS = {
+    "Llama": lambda vocabulary: LlamaConfig(vocab_size=vocabulary, **_GROUPED),
+    "Qwen2": lambda vocabulary: Qwen2Config(vocab_size=vocabulary, **_GROUPED),
+    "Mistral": lambda vocabulary: MistralConfig(vocab_size=vocabulary, **_GROUPED, sliding_window=64),
+    "Gemma2": lambda vocabulary: Gemma2Config(vocab_size=vocabulary, **_GROUPED, head_dim=8, sliding_window=64),
+    "GPT2": lambda vocabulary: GPT2Config(vocab_size=vocabulary, n_embd=WIDTH, n_layer=LAYERS, n_head=4, n_inner=48),
+    "GPTNeoX": lambda vocabulary: GPTNeoXConfig(vocab_size=vocabulary, **_SIZES),
+}
+
+_TEXTS = ["int solution(int n) { int[] dp = new int[n]; return dp.length; }\n```d\nlong x = cast(int) s.length;\n```"]
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokeniser that puts <s> in front, with every byte in its vocabulary."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<s>", "</s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(_TEXTS, trainer)
+    tokenizer.post_processor = processors.Sequence(
+        [processors.ByteLevel(trim_offsets=True), processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])]
+    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+    fast.padding_side = "left"
+    return fast
+
+
+def tiny_model(family: str = "Llama", seed: int = 0) -> PreTrainedModel:
+    """A random model with weights large enough that its distributions are far from uniform."""
+    torch.manual_seed(seed)
+    config = CONFIGS[family](len(tiny_tokenizer()))
+    config.bos_token_id, config.eos_token_id, config.pad_token_id = 0, 1, 1
+    model = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 2:
+                parameter.normal_(std=0.3 if "embed" in name or "wte" in name else 0.2)
+            else:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def tiny_transcoder(seed: int = 1) -> Transcoder:
+    """A random ReLU transcoder of the tiny models' width."""
+    torch.manual_seed(seed)
+    matrices = torch.randn(WIDTH, FEATURES) / 4, torch.randn(FEATURES) / 4, torch.randn(FEATURES, WIDTH) / 4, torch.randn(WIDTH)
+    return Transcoder.from_matrices(*matrices)

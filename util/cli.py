@@ -1,0 +1,32 @@
+"""What every command does the same: logging, one clear sentence for a user's mistake, exit codes."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from util.errors import UserError
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """An argument parser whose complaints are errors like all others, without the usage in front."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; --help lists all flags.")
+
+
+def run_main(main: Callable[[], int | None]) -> NoReturn:
+    """Run a command's ``main`` and exit: 0 or its return value, 2 after a ``UserError``, 130 after Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    for chatty in ("httpx", "filelock", "urllib3", "datasets"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        code = main()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        code = 2
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command continues\n")
+        code = 130
+    sys.exit(code)

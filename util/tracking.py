@@ -1,0 +1,75 @@
+"""What a run measured, step by step: always in a local file, and in WandB where that can be had."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from util.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+METRICS_FILE = "metrics.jsonl"
+PROJECT = "tcpe"
+CONNECT_SECONDS = 20
+
+
+class RunTracker:
+    """Logs metrics to ``metrics.jsonl`` in a run's folder, one JSON object a line, and to WandB.
+
+    WandB is online with a key and a network and offline otherwise, which one log line says; ``WANDB_MODE`` decides if it is set,
+    and with ``disabled`` WandB is not even imported. Nothing that goes wrong with WandB stops a run.
+
+    Args:
+        folder: where the files go; made if it is not there. What an earlier run logged there is replaced.
+        name: the run's name in WandB.
+        config: the run's settings.
+    """
+
+    def __init__(self, folder: Path, name: str, config: dict[str, Any]) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = open(folder / METRICS_FILE, "w", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"Cannot write {folder / METRICS_FILE}: {error.strerror}; give a folder that you may write to.") from error
+        self._run = _start_wandb(folder, name, config)
+
+    def log(self, **metrics: Any) -> None:
+        """Record one line; nested dictionaries are fine, ``step`` orders a series."""
+        self._file.write(json.dumps(metrics) + "\n")
+        self._file.flush()
+        if self._run is not None:
+            self._run.log(metrics)
+
+    def __enter__(self) -> "RunTracker":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None) -> None:
+        self._file.close()
+        if self._run is not None:
+            self._run.finish(exit_code=0 if kind is None else 1)
+
+
+def _start_wandb(folder: Path, name: str, config: dict[str, Any]) -> Any | None:
+    """A WandB run, or None where it is switched off or broken."""
+    mode = os.environ.get("WANDB_MODE")
+    if mode == "disabled":
+        return None
+    try:
+        import wandb
+
+        if mode is None and not wandb.api.api_key:
+            mode = "offline"
+            logger.info("WandB is offline: there is no key (wandb login); the metrics are in %s", folder / METRICS_FILE)
+        settings = wandb.Settings(console="off", silent=True, init_timeout=CONNECT_SECONDS)
+        arguments = {"project": PROJECT, "name": name, "dir": str(folder), "config": config, "settings": settings}
+        try:
+            return wandb.init(mode=mode, **arguments)
+        except wandb.errors.CommError:
+            logger.info("WandB is offline: it cannot be reached; the metrics are in %s", folder / METRICS_FILE)
+            return wandb.init(mode="offline", **arguments)
+    except Exception as error:  # noqa: BLE001 - a tracking service must never stop an experiment
+        logger.info("WandB does not work here (%s); the metrics are in %s", error, folder / METRICS_FILE)
+        return None
