@@ -8,6 +8,7 @@ import errno
 import os
 import platform
 import struct
+from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -76,7 +77,7 @@ def _restrict_files(program: str, readable: list[str]) -> None:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
-        rule = _PathBeneath(rights if os.path.isdir(path) else rights & ~_READ_DIR, descriptor)
+        rule = _PathBeneath(rights if Path(path).is_dir() else rights & ~_READ_DIR, descriptor)
         _check(LIBC.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0)))
         os.close(descriptor)
     _check(LIBC.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))

@@ -9,8 +9,9 @@ _OPAQUE = re.compile(
     re.DOTALL,
 )
 _SIGNATURE_END = re.compile(r"[\w\]*>)]\s+(?P<name>[A-Za-z_]\w*)\s*\(|^\s*(?P<bare>[A-Za-z_]\w*)\s*\(")
-_NOT_FUNCTIONS = {"if", "for", "foreach", "foreach_reverse", "while", "switch", "catch", "with", "synchronized", "version", "debug", "static"}
+_NOT_FUNCTIONS = {"if", "for", "foreach", "foreach_reverse", "while", "switch", "catch", "with", "synchronized", "version", "debug"}
 _DEFINES_TYPE = re.compile(r"\b(?:struct|class|interface|union|enum|unittest|template|mixin)\b[^();]*$")
+_CONTRACT = re.compile(r"\s*(?:do|body|in|out)\b")  # what may follow the block of a contract: the next one, or the body
 _NESTED_EDGE = re.compile(r"/\+|\+/")
 
 
@@ -44,8 +45,7 @@ def _end_of_nested_comment(text: str, start: int) -> int:
 def first_function(answer: str) -> tuple[str, str] | None:
     """The first function of ``answer`` with its body, as ``(name, source)``; None where there is none or it is not closed.
 
-    The source begins where the declaration does, so that attributes and comments in front of it are kept out of
-    nothing: everything after the previous ``;`` or ``}`` at the outermost level belongs to it. Token strings
+    All that follows the previous ``;`` or ``}`` of the outermost level belongs to it, such as attributes. Token strings
     (``q{…}``) need no rule of their own, because their braces are balanced.
     """
     begin = depth = 0
@@ -60,9 +60,9 @@ def first_function(answer: str) -> tuple[str, str] | None:
             if depth < 0:
                 return None
             if depth == 0:
-                if name:
+                if name and not _CONTRACT.match(answer, position + 1):
                     return name, answer[begin : position + 1].strip()
-                begin = position + 1
+                begin = begin if name else position + 1
         elif char == ";" and depth == 0:
             begin = position + 1
     return None

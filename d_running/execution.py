@@ -1,12 +1,12 @@
 """One translation judged: compiled with its test program, linked, run confined, and its verdict read."""
 
+import os
 import queue
 import re
 import secrets
-import shutil
 import tempfile
-from contextlib import ExitStack, contextmanager
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -20,7 +20,7 @@ ErrorKind = Literal["No", "Compilation", "RuntimeError", "TimeoutExpired", "Corr
 _GIB = 1 << 30
 # Wall time is only for programs that sleep: a busy machine must not turn a slow program into a failed one.
 _WALL_FACTOR = 4
-# GC threads and core dumps are nothing a test needs; D takes the option away before main sees it.
+# No threads, which the sandbox refuses; D takes the option away before main sees it.
 _RUNTIME_OPTION = "--DRT-gcopt=parallel:0"
 
 _LOCATION = re.compile(rf"^{re.escape(SOURCE_NAME)}\((\d+)", re.MULTILINE)
@@ -100,8 +100,9 @@ class Judge:
 
     def _build_command(self, argv: list[str], folder: Path) -> Command:
         limit = self._compile_limit
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(folder)}
         return Command(
-            argv, str(folder), limit, limit * _WALL_FACTOR, 4 * _GIB, 1 << 18, 1 << 28, environment={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder)}
+            argv, str(folder), limit, limit * _WALL_FACTOR, 4 * _GIB, output_bytes=1 << 18, file_bytes=1 << 28, environment=environment
         )
 
     def _built(self, outcome: Outcome, tool: str) -> Verdict | None:

@@ -35,7 +35,9 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "'": "\\'", "\n": "\\n", "\r": "\\r", "\t"
 def harness_version() -> str:
     """A digest of the files that decide a verdict; a cached verdict is valid for one version only."""
     folder = Path(__file__).parent
-    files = [folder / name for name in ("harness.py", "verdict.d", "compiler.py", "launcher.py", "sandbox.py", "unit_test.py")]
+    files = [
+        folder / name for name in ("harness.py", "verdict.d", "compiler.py", "execution.py", "sandbox.py", "launcher.py", "confine.py")
+    ]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
@@ -118,7 +120,8 @@ def check_test_program(name: str, test_program: str) -> None:
         BenchmarkError: naming the sample and what is missing.
     """
     if test_program.count(MARKER) != 1:
-        raise BenchmarkError(f"The test program of {name} must have the marker {MARKER} once; it has it {test_program.count(MARKER)} times.")
+        count = test_program.count(MARKER)
+        raise BenchmarkError(f"The test program of {name} must have the marker {MARKER} once; it has it {count} times.")
     if not _REPORT.search(test_program.partition(MARKER)[2]):
         raise BenchmarkError(f'The test program of {name} does not end with writefln("#Results:%d, %d", passed, all).')
 

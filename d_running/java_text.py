@@ -16,6 +16,8 @@ _QUALIFIERS = re.compile(r"^(?:(?:public|private|protected|static|final|synchron
 _OPERAND_END = re.compile(r"""[\w$"')\]]$|\d\.$|\+\+$|--$""")
 _KEYWORDS = {"if", "for", "while", "switch", "catch", "synchronized", "return", "else", "do", "try", "case", "throw", "assert"}
 _PRIMITIVES = {"int", "long", "short", "byte", "char", "float", "double", "boolean"}
+_OPENS = {"(", "[", ".", "::", "@"}  # no space after these, none before those
+_CLOSES = {";", ",", ")", "[", "]", ".", "::", "..."}
 _SIGNS = {"+", "-", "++", "--"}
 
 
@@ -86,9 +88,7 @@ class _Layout:
         before, token = self._at(index - 1), self._tokens[index]
         if index - 1 in self._prefixes:
             return not (before in "+-" and token in _SIGNS)
-        if before in ("(", "[", ".", "::", "@") or token in (";", ",", ")", "]", ".", "::", "...", "["):
-            return True
-        if index in self._angles or (index - 1 in self._angles and before == "<"):
+        if before in _OPENS or token in _CLOSES or index in self._angles or (before == "<" and index - 1 in self._angles):
             return True
         if token == "(":
             return before not in _KEYWORDS and (_is_word(before) or index - 1 in self._angles)

@@ -13,10 +13,12 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import confine  # noqa: E402  (a neighbour, found by path: the package itself would import too much)
+sys.path.insert(0, str(Path(__file__).parent))
+import confine  # a neighbour, found by path: as part of the package it would import too much
 
 VERDICT_DESCRIPTOR = 3
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -31,7 +33,8 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         answer = {"can_confine": _can_confine()} if "probe" in request else _run(request)
-        print(json.dumps(answer), flush=True)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
 
 
 def _can_confine() -> bool:
@@ -105,10 +108,12 @@ def _become(request: dict[str, Any], errors: int, verdict: int) -> None:
         (resource.RLIMIT_NOFILE, 64, 0),
         (resource.RLIMIT_CORE, 0, 0),
     ):
-        resource.setrlimit(kind, (amount, amount + more))
+        most = resource.getrlimit(kind)[1]
+        if most == resource.RLIM_INFINITY or most >= amount + more:
+            resource.setrlimit(kind, (amount, amount + more))
     argv = request["argv"]
     if request["confined"]:
-        confine.confine(os.path.abspath(argv[0]), request["readable"])
+        confine.confine(str(Path(argv[0]).absolute()), request["readable"])
     confine.execute(argv, request["environment"])
 
 
@@ -149,20 +154,17 @@ def _read(descriptor: int, data: bytearray, most: int) -> bool:
 
 
 def _kill_group(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):  # it may have ended before it had a group of its own
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:  # it ended before it had a group of its own
-        pass
 
 
 def _kill_orphans() -> None:
     """Kill what the command left behind in other sessions; being their subreaper, this process is their parent now."""
     while True:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:
-            children = [int(pid) for pid in file.read().split()]
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         if not children:
             return
-        for pid in children:
+        for pid in map(int, children):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -49,6 +50,11 @@ class Result:
     description: str
     correct: int
     total: int
+
+    @property
+    def name(self) -> str:
+        """The sample's ID."""
+        return self.path.removesuffix(TRANSLATION_SUFFIX)
 
 
 def run_unit_tests(
@@ -96,7 +102,7 @@ def run_unit_tests(
                 write_json(_cache_file(cache_dir, key), asdict(verdict))
     missing = Verdict("Exception", "Error: there is no translation of this sample")
     results = [_result(sample.name, verdicts[keys[sample.name]] if sample.name in keys else missing) for sample in samples]
-    results.sort(key=lambda result: result.path.removesuffix(TRANSLATION_SUFFIX))
+    results.sort(key=lambda result: result.name)
     write_json(Path(output) / RESULTS_FILE, [asdict(result) for result in results])
     write_json(Path(output) / RESULTS_INFO_FILE, _info(compiler, tier, results))
     log.info("%d of %d translations pass; %d programs were judged, the others known.", _passed(results), len(results), len(to_judge))
@@ -184,7 +190,7 @@ def read_results(path: Path) -> list[Result]:
         raise BenchmarkError(f"{path} is not a list of results ({error}); run the unit tests again.") from error
     if len({result.path for result in results}) != len(results):
         raise BenchmarkError(f"{path} names a sample twice; run the unit tests again.")
-    return sorted(results, key=lambda result: result.path.removesuffix(TRANSLATION_SUFFIX))
+    return sorted(results, key=lambda result: result.name)
 
 
 def main() -> None:
@@ -213,7 +219,7 @@ def main() -> None:
         invalidate_cache=arguments.invalidate_cache,
     )
     for kind, count in Counter(result.error for result in results).most_common():
-        print(f"{kind:16}{count:6}")
+        sys.stdout.write(f"{kind:16}{count:6}\n")
 
 
 if __name__ == "__main__":

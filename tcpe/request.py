@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
@@ -70,6 +71,7 @@ def load_request(path: str | Path, index: int, layer: int, mlp_or_tc: str) -> Ed
         RequestError: naming the missing column, the number of rows, or what is wrong with the row.
     """
     column = target_column(layer, mlp_or_tc)
+    csv.field_size_limit(sys.maxsize)
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

@@ -18,6 +18,9 @@ from tcpe.compute_v import Value
 from util.errors import CheckpointError, EditError
 from util.files import read_json, write_atomically, write_json
 
+TENSORS = ("value_shift", "key_direction", "key", "weight_sample")
+"""The vectors of an update, by the names of its file and its attributes."""
+
 WEIGHT_SAMPLE_ENTRIES = 64
 """How many entries of the edited weight an update keeps, to know it again."""
 
@@ -45,9 +48,13 @@ class RankOneUpdate:
     layer: int
     details: dict[str, Any]
 
+    def vectors(self) -> list[Float[Tensor, " n"]]:
+        """The tensors that ``save`` keeps, in the order of ``TENSORS``."""
+        return [getattr(self, name) for name in TENSORS]
+
     def save(self, path: str | Path) -> None:
         """Write ``{path}.safetensors`` (the vectors) and ``{path}.json`` (layer, widths, how it was made)."""
-        tensors = {name: getattr(self, name).contiguous() for name in TENSORS}
+        tensors = {name: vector.contiguous() for name, vector in zip(TENSORS, self.vectors())}
         description = {"layer": self.layer, "d_model": len(self.value_shift), "n_features": len(self.key), **self.details}
         write_atomically(_with_suffix(path, ".safetensors"), lambda temporary: save_file(tensors, temporary))
         write_json(_with_suffix(path, ".json"), description)
@@ -73,9 +80,6 @@ class RankOneUpdate:
         if [tuple(vector.shape) for vector in vectors[:3]] != [sizes[0], sizes[1], sizes[1]] or not all(v.isfinite().all() for v in vectors):
             raise CheckpointError(f"The vectors of the saved update {file} do not fit its description; make it again with --alg_name TCPE_pre.")
         return cls(*vectors, layer, details)
-
-
-TENSORS = ("value_shift", "key_direction", "key", "weight_sample")
 
 
 def _with_suffix(path: str | Path, suffix: str) -> Path:

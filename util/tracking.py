@@ -60,7 +60,7 @@ def _start_wandb(folder: Path, name: str, config: dict[str, Any]) -> Any | None:
     try:
         import wandb
 
-        if mode is None and not wandb.api.api_key:
+        if mode is None and not wandb.login(prompt=False, verify=False):
             mode = "offline"
             logger.info("WandB is offline: there is no key (wandb login); the metrics are in %s", folder / METRICS_FILE)
         settings = wandb.Settings(console="off", silent=True, init_timeout=CONNECT_SECONDS)

@@ -1,0 +1,172 @@
+"""What ``--demo`` runs: every stage for every family on the embedded model, with the real D compiler, and one table.
+
+All of it goes through the same stages as a user's own commands, and leaves the same files under ``runs/demo``.
+"""
+
+import csv
+import logging
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from d_running.cluster import MAX_LENGTH, THRESHOLD, nearest_cluster, read_clustering
+from d_running.embedding import BUILTIN, load_embedder
+from demo.datasets import write_dataset
+from demo.edit_requests import CORRECTIONS
+from demo.settings import DATA, EDIT, KIND, LAYER
+from huggingface.load import load_model_and_tokenizer
+from tcpe.config import RunConfig
+from tcpe.request import target_column
+from tcpe.stages import run_stage
+from util.errors import BenchmarkError
+from util.files import write_csv, write_json
+
+logger = logging.getLogger(__name__)
+
+RUNS = Path("runs/demo")
+SUMMARY_FILE = "summary.json"
+BATCH_SIZE = 64
+
+Figures = dict[str, Any]
+_FIGURES = {
+    "generalization": "accuracy_of_target_cluster",
+    "cluster_drift": "change_of_target_cluster",
+    "specificity": "specificity",
+    "destructiveness": "destructiveness",
+    "reliability": "reliability",
+    "accuracy_before": "overall_accuracy_before",
+    "accuracy_after": "overall_accuracy_after",
+    "columns": "columns",
+}
+"""The summary's names of the figures, and those of metrics.json."""
+
+
+class _Chain:
+    """The stages of one demo run, on one draw of test functions."""
+
+    def __init__(self, functions: Path, folder: Path, invalidate_cache: bool) -> None:
+        self.folder = folder
+        self.seconds: dict[str, float] = {}
+        self.model_and_tokenizer = load_model_and_tokenizer(str(DATA / "model"), device="cpu")
+        self.common = {
+            "MODEL_NAME": str(DATA / "model"),
+            "layer_num": LAYER,
+            "TC_layer_file": str(DATA / "transcoder"),
+            "mlp_or_tc": KIND,
+            "edit_sequence_path": str(folder / "edit_requests.csv"),
+            "originals_path": str(functions),
+            "container_workspace": str(RUNS / "workspace"),
+            "translation_batch_size": BATCH_SIZE,
+            "preKE_cluster_result": str(folder / "noKE"),
+            "device": "cpu",
+            "invalidate_cache": invalidate_cache,
+            **EDIT,
+        }
+
+    def stage(self, name: str, alg_name: str, **flags: Any) -> Figures:
+        """Run one stage into the folder ``name`` and return its metrics."""
+        config = RunConfig(**{**self.common, "output_file_path": str(self.folder / name), "alg_name": alg_name, **flags})
+        metrics = run_stage(config, self.model_and_tokenizer)
+        for step, seconds in metrics["seconds"].items():
+            self.seconds[step] = round(self.seconds.get(step, 0) + seconds, 3)
+        return metrics
+
+    def write_requests(self) -> None:
+        """Fill in the embedded requests' target clusters: those of the "before" whose messages are like the request's description.
+
+        Raises:
+            BenchmarkError: if a family has no cluster in this draw.
+        """
+        clustering = read_clustering(self.folder / "noKE")
+        embed = load_embedder(BUILTIN, MAX_LENGTH)
+        with (DATA / "edit_requests.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            cluster = nearest_cluster(clustering, row["brief_description"], embed, THRESHOLD)
+            if cluster is None:
+                raise BenchmarkError(f"No cluster of {self.folder / 'noKE'} is like {row['brief_description']!r}; draw with another --demo_seed.")
+            row[target_column(LAYER, KIND)] = cluster
+        write_csv(self.folder / "edit_requests.csv", list(rows[0]), rows)
+
+
+def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures:
+    """Run the chain, print its table and write ``runs/demo/summary.json``.
+
+    Args:
+        seed: of fresh test functions; None takes the ones in the repository.
+        invalidate_cache: do not continue what an earlier run left.
+
+    Returns:
+        What the summary holds.
+
+    Raises:
+        UserError: if there is no D compiler, or a folder cannot be written.
+    """
+    folder, functions = RUNS / "default", DATA / "test.csv"
+    if seed is not None:
+        folder = RUNS / f"seed_{seed}"
+        functions = folder / "functions.csv"
+        if invalidate_cache or not functions.exists():
+            write_dataset(seed, functions)
+    chain = _Chain(functions, folder, invalidate_cache)
+    families: dict[str, Figures] = {}
+    with tqdm(total=2 + 3 * len(CORRECTIONS), desc="demo", unit="stage", disable=None) as progress:
+        before = chain.stage("noKE", "noKE")
+        chain.write_requests()
+        progress.update()
+        for row, family in enumerate(CORRECTIONS):
+            stages = {
+                "TCPE_pre": chain.stage(f"{family}/TCPE_pre", "TCPE_pre", i=row, save_k_v_upd=True),
+                "TCPE": chain.stage(f"{family}/TCPE", "TCPE", i=row),
+                "ablation": chain.stage(f"{family}/ablation", "TCPE", i=row, abla_exp=True),
+            }
+            families[family] = {"targets": stages["TCPE"]["targets"], **{name: _figures(metrics) for name, metrics in stages.items()}}
+            progress.update(3)
+        together = chain.stage("multi_error", "TCPE", i=0, more_edits=[str(row) for row in range(1, len(CORRECTIONS))])
+        progress.update()
+    summary = {
+        "samples": before["samples"],
+        "accuracy_before": before["overall_accuracy_after"],
+        "families": families,
+        "multi_error": _figures(together),
+        "seconds": chain.seconds,
+        "peak_memory_mb": _peak_memory_mb(),
+    }
+    write_json(folder / SUMMARY_FILE, summary)
+    write_json(RUNS / SUMMARY_FILE, summary)
+    sys.stdout.write(table(summary))
+    return summary
+
+
+def _figures(metrics: Figures) -> Figures:
+    return {name: metrics[source] for name, source in _FIGURES.items()}
+
+
+def _peak_memory_mb() -> float:
+    """The most memory that this process held, plus the most that one compiler or translation did."""
+    kib = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(kib / 1024, 1)
+
+
+def table(summary: Figures) -> str:
+    """The summary as text, a line per edit, shares in percent."""
+    names = ["generalization", "cluster_drift", "specificity", "destructiveness", "reliability", "accuracy_after"]
+    heads = ["general.", "drift", "specific.", "destruct.", "reliable", "accuracy"]
+    lines = [
+        f"{summary['samples']} functions, accuracy before any edit {summary['accuracy_before']:.1%}; shares in percent",
+        f"{'family':10}{'edit':10}{'targets':>8}{'columns':>8}" + "".join(f"{head:>10}" for head in heads),
+    ]
+    rows = [
+        (family if stage == "TCPE_pre" else "", stage, figures["targets"], figures[stage])
+        for family, figures in summary["families"].items()
+        for stage in ("TCPE_pre", "TCPE", "ablation")
+    ]
+    all_targets = sum(figures["targets"] for figures in summary["families"].values())
+    for family, stage, targets, figures in [*rows, ("together", "TCPE", all_targets, summary["multi_error"])]:
+        shares = "".join(f"{'-' if figures[name] is None else f'{100 * figures[name]:.1f}':>10}" for name in names)
+        lines.append(f"{family:10}{stage:10}{targets:>8}{figures['columns']:>8}{shares}")
+    seconds = ", ".join(f"{step} {value:.0f} s" for step, value in summary["seconds"].items())
+    return "\n".join(lines) + f"\n{seconds}; at most {summary['peak_memory_mb']:.0f} MB\n"

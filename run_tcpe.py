@@ -1,0 +1,34 @@
+"""TCPE: edit what a code model knows, in the columns of single transcoder features, and measure what that did.
+
+A run is one stage: noKE measures the unedited model, TCPE_pre computes one edit and applies all of it, TCPE applies the columns of
+its active features. --demo runs all stages on the small model that comes with this repository.
+"""
+
+import sys
+
+from tcpe.config import RunConfig, add_flags
+from util.cli import ArgumentParser, run_main
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--demo", action="store_true", help="run every stage on the embedded model and print one table; takes minutes")
+    parser.add_argument("--demo_seed", type=int, help="with --demo: draw fresh test functions with this seed")
+    add_flags(parser)
+    given = vars(parser.parse_args())
+    demo, demo_seed = given.pop("demo"), given.pop("demo_seed")
+    if demo:
+        from demo.chain import run_demo
+
+        run_demo(demo_seed, given.get("invalidate_cache", False))
+        return
+    config = RunConfig(**given)
+    # Only now, so that help and complaints about flags come at once: this imports torch.
+    from tcpe.stages import run_stage
+
+    for name, value in run_stage(config).items():
+        sys.stdout.write(f"{name:32} {value:.4f}\n" if isinstance(value, float) else f"{name:32} {value}\n")
+
+
+if __name__ == "__main__":
+    run_main(main)

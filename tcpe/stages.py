@@ -1,0 +1,167 @@
+"""One stage of a run from its configuration to its metrics: edit, translate, judge, record.
+
+The one module of this package that knows the benchmark: it hands it a model that generates and gets figures back.
+"""
+
+import dataclasses
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from d_running.cluster import CLUSTER_CSV, Clustering, read_clustering, write_clustering
+from d_running.dataset import Sample, load_samples
+from d_running.judge import JudgeConfig, judge
+from d_running.prompt import translation_prompt
+from d_running.translate import translate_samples
+from huggingface.digest import model_digest, tokenizer_digest
+from huggingface.generation import greedy_generate
+from huggingface.load import load_model_and_tokenizer
+from huggingface.loaders import load_transcoder
+from huggingface.transcoder_adapter import spliced, unexplained_variance
+from tcpe import tcpe_main, tcpe_pre
+from tcpe.config import RunConfig
+from tcpe.request import EditRequest, load_request
+from tcpe.run_folder import TRANSLATIONS, UPDATE, check_writable, open_run
+from tcpe.update import Edit, RankOneUpdate, applied, shared_features
+from util.errors import BenchmarkError
+from util.files import write_json
+from util.seeds import set_seed
+from util.tracking import RunTracker
+
+logger = logging.getLogger(__name__)
+
+METRICS = "metrics.json"
+FIT_SAMPLES = 8
+"""Functions on whose prompts the transcoder's fit is reported."""
+
+Metrics = dict[str, Any]
+
+
+def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, PreTrainedTokenizerFast] | None = None) -> Metrics:
+    """Run the stage that ``config`` names and write everything under its output folder; what is there already is continued.
+
+    Args:
+        model_and_tokenizer: the model of ``config.MODEL_NAME``, if it is loaded already, without the transcoder; it is left as it is.
+
+    Returns:
+        What ``metrics.json`` holds: the benchmark's figures, the number of changed columns, seconds per step.
+
+    Raises:
+        UserError: for anything that the user can mend; earlier results are left intact.
+    """
+    seconds: dict[str, float] = {}
+    check_writable(config.output)
+    samples = load_samples(Path(config.originals_path), Path(config.d_params_path))
+    compared = config.alg_name != "noKE" and not config.translate_only
+    before = read_clustering(Path(config.preKE_cluster_result)) if compared else None
+    requests = [load_request(config.edit_sequence_path, row, config.layer_num, config.kind) for row, _, _ in config.edits]
+    edits = tcpe_main.load_edits(config, requests) if config.alg_name == "TCPE" else []
+    with _timed(seconds, "load"):
+        set_seed(config.seed)
+        model, tokenizer = model_and_tokenizer or load_model_and_tokenizer(
+            config.MODEL_NAME, config.device, config.dtype, config.device_map, config.trust_remote_code
+        )
+        transcoder = load_transcoder(config.TC_layer_file) if config.TC_layer_file else None
+    prompt_of = partial(translation_prompt, tokenizer)
+    metrics: Metrics = {}
+    if transcoder is not None:
+        prompts = [prompt_of(sample.java) for sample in samples[:FIT_SAMPLES]]
+        metrics["transcoder_fvu"] = unexplained_variance(model, tokenizer, config.layer_num, transcoder, prompts)
+    name = config.run_name or config.output.name
+    with spliced(model, config.layer_num, transcoder) if transcoder is not None else nullcontext():
+        open_run(config, _content(model, tokenizer, samples, requests, edits))
+        with RunTracker(config.output, name, dataclasses.asdict(config)) as tracker:
+            if config.alg_name == "TCPE_pre":
+                with _timed(seconds, "edit"):
+                    edits = [Edit(_computed_update(config, requests[0], model, tokenizer, tracker))]
+            metrics |= _describe(edits)
+            with _timed(seconds, "translate"), applied(model, edits):
+                generate = partial(greedy_generate, model, tokenizer, batch_size=config.translation_batch_size)
+                translate_samples(samples, generate, prompt_of, config.output / TRANSLATIONS, config.translation_batch_size)
+            if not config.translate_only:
+                with _timed(seconds, "judge"):
+                    metrics |= _judge(config, samples, requests, before)
+            metrics["seconds"] = {step: round(value, 3) for step, value in seconds.items()}
+            tracker.log(**metrics)
+    write_json(config.output / METRICS, metrics)
+    return metrics
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Enter the seconds that the block takes under ``step``."""
+    start = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - start
+
+
+def _content(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, samples: list[Sample], requests: list[EditRequest], edits: list[Edit]
+) -> dict[str, Any]:
+    """What the run's translations depend on beside its flags."""
+    return {
+        "model": model_digest(model),
+        "tokenizer": tokenizer_digest(tokenizer),
+        "functions": [[sample.name, sample.java] for sample in samples],
+        "requests": [dataclasses.asdict(request) for request in requests],
+        "updates": [[hashlib.sha256(vector.numpy().tobytes()).hexdigest() for vector in edit.update.vectors()] for edit in edits],
+    }
+
+
+def _computed_update(
+    config: RunConfig, request: EditRequest, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tracker: RunTracker
+) -> RankOneUpdate:
+    """The request's update, computed unless an interrupted run left it in the output folder; saved where the user asks for it."""
+    path = config.output / UPDATE
+    if path.with_name(f"{UPDATE}.json").is_file():
+        update = RankOneUpdate.load(path)
+    else:
+        update = tcpe_pre.run(config, request, model, tokenizer, tracker)
+        update.save(path)
+    if config.save_k_v_upd:
+        update.save(tcpe_main.update_path(config, config.edits[0][0]))
+    return update
+
+
+def _describe(edits: list[Edit]) -> Metrics:
+    """How much of the model the edits change."""
+    if not edits:
+        return {"columns": 0}
+    return {"columns": len(set().union(*(edit.columns().tolist() for edit in edits)))} | (shared_features(edits) if len(edits) > 1 else {})
+
+
+def _judge(config: RunConfig, samples: list[Sample], requests: list[EditRequest], before: Clustering | None) -> Metrics:
+    """Compile, run and cluster what was translated, and compare it with ``before``; noKE's result becomes the next runs' ``before``."""
+    judge_config = JudgeConfig(
+        cache_dir=Path(config.container_workspace, "verdicts"),
+        **{field.name: getattr(config, field.name) for field in dataclasses.fields(JudgeConfig) if hasattr(config, field.name)},
+    )
+    targets = [name for request in requests for name in request.target_clusters]
+    if before is not None and (unknown := sorted(set(targets) - set(before.names))):
+        logger.warning("The target clusters %s are not in %s", ", ".join(unknown), config.preKE_cluster_result)
+    clustering, metrics = judge(config.output / TRANSLATIONS, samples, config.output, judge_config, before, targets)
+    if config.alg_name == "noKE":
+        _publish(config, clustering)
+    return dataclasses.asdict(metrics)
+
+
+def _publish(config: RunConfig, clustering: Clustering) -> None:
+    """Write noKE's clustering where later runs look for it.
+
+    Raises:
+        BenchmarkError: if another one is there and may not be thrown away.
+    """
+    path = Path(config.preKE_cluster_result)
+    folder = path.parent if path.suffix in (".json", ".csv") else path
+    if folder.resolve() == config.output.resolve():
+        return
+    if (folder / CLUSTER_CSV).exists() and not config.invalidate_cache and read_clustering(folder) != clustering:
+        raise BenchmarkError(f"{folder} holds another clustering; name another --preKE_cluster_result, or give --invalidate_cache.")
+    write_clustering(clustering, folder)

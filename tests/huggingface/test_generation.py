@@ -1,0 +1,92 @@
+"""Greedy answers are what a plain loop gives, alone or in a batch, and end before the stop text."""
+
+import pytest
+import torch
+
+from huggingface.drafts import DraftedGeneration
+from huggingface.generation import greedy_generate, sample_texts
+from huggingface.tokenization import encode, pad
+from tests.tiny import CONFIGS, tiny_model, tiny_tokenizer
+
+TOKENIZER = tiny_tokenizer()
+PROMPTS = ["int x = 3;", "long solution(int n) { return 5", "a", "<s>double z;"]
+
+
+def naive_answer(model, prompt, steps):
+    ids = TOKENIZER(prompt.removeprefix("<s>"))["input_ids"]
+    start = len(ids)
+    for _ in range(steps):
+        with torch.no_grad():
+            token = model(torch.tensor([ids])).logits[0, -1].argmax().item()
+        if token == TOKENIZER.eos_token_id:
+            break
+        ids.append(token)
+    return TOKENIZER.decode(ids[start:])
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_batched_answers_are_those_of_a_plain_loop(family):
+    model = tiny_model(family)
+    expected = [naive_answer(model, prompt, 12) for prompt in PROMPTS]
+    for batch_size in (1, 2, 4):
+        assert greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=12, stop="\0", batch_size=batch_size) == expected
+
+
+def test_answers_end_before_the_stop_text():
+    model = tiny_model()
+    whole = greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=30, stop="\0")
+    for prompt, answer in zip(PROMPTS, whole):
+        stop = next(answer[i : i + 2] for i in range(4, len(answer)) if answer[i : i + 2].isascii() and answer[i : i + 2].isprintable())
+        found = greedy_generate(model, TOKENIZER, [prompt], max_new_tokens=30, stop=stop)[0]
+        assert found == answer[: answer.index(stop)]
+
+
+def test_a_stop_text_may_begin_in_the_prompt():
+    model = tiny_model()
+    answer = greedy_generate(model, TOKENIZER, ["int"], max_new_tokens=30, stop="\0")[0]
+    position = next(i for i, character in enumerate(answer) if character.isascii() and character.isprintable())
+    stop = "t" + answer[: position + 1]
+    assert greedy_generate(model, TOKENIZER, ["int"], max_new_tokens=30, stop=stop) == [""]
+
+
+def test_sampled_texts_are_repeatable_and_bounded():
+    model = tiny_model()
+    texts = sample_texts(model, TOKENIZER, 3, 8, seed=4)
+    assert texts == sample_texts(model, TOKENIZER, 3, 8, seed=4)
+    assert len(set(texts)) > 1
+
+
+def test_bos_is_never_doubled_and_spans_cover_the_text():
+    for text in ("int x = (int) é€;", "<s>int x"):
+        ids, spans = encode(TOKENIZER, text)
+        assert ids.count(TOKENIZER.bos_token_id) == 1
+        assert spans[-1][1] == len(text)
+        assert all(earlier[1] >= later[0] for earlier, later in zip(spans, spans[1:]))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_keeps_the_positions_of_real_tokens(side):
+    batch = pad([[5, 6, 7], [8]], 1, "cpu", side)
+    assert batch.input_ids.tolist() == [[5, 6, 7], [1, 1, 8] if side == "left" else [8, 1, 1]]
+    assert batch.position_ids[batch.attention_mask.bool()].tolist() == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_drafts_change_nothing(family):
+    model = tiny_model(family)
+    plain = greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="\0")
+    half = [answer[: len(answer) // 2] + " wrong from here" for answer in plain]
+    for drafts in (plain, half, plain[::-1], ["", *half[1:]], [answer * 2 for answer in plain]):
+        for batch_size in (1, 4):
+            assert greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="\0", batch_size=batch_size, drafts=drafts) == plain
+
+
+def test_answers_are_remembered_as_drafts(tmp_path):
+    model = tiny_model()
+    first = DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS)
+    assert first == greedy_generate(model, TOKENIZER, PROMPTS)
+    assert DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == first
+    edited = tiny_model(seed=8)
+    assert DraftedGeneration(edited, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == greedy_generate(edited, TOKENIZER, PROMPTS)
+    (tmp_path / "drafts.json").write_text("half")
+    assert DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == first

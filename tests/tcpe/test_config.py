@@ -1,0 +1,71 @@
+"""Flags are the fields of the configuration, and impossible ones are refused by name."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tcpe.config import RunConfig, add_flags
+from util.cli import ArgumentParser
+from util.errors import UserError
+
+GIVEN = (
+    "--MODEL_NAME m --layer_num 4 --output_file_path out --alg_name TCPE --i 0 --translation_batch_size 8 --preKE_cluster_result b "
+    "--container_workspace w"
+).split()
+
+
+def parse(*more):
+    parser = ArgumentParser()
+    add_flags(parser)
+    return RunConfig(**vars(parser.parse_args([*GIVEN, *more])))
+
+
+def test_flags_become_a_configuration():
+    config = parse("--lim", "0.3", "--abla_exp", "--context_template_length_params", "[[5, 2]]", "--more_edits", "1", "2:0.5:1.2")
+    assert (config.lim, config.abla_exp, config.i, config.clamp_norm_factor) == (0.3, True, 0, 4)
+    assert config.edits == [(0, 0.3, 1.1), (1, 0.3, 1.1), (2, 0.5, 1.2)]
+    assert config.kind == "MLP" and str(config.updates) == "w/updates"
+    assert parse("--mlp_or_tc", "TC_ef4").kind == "TC_ef4"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--lim -0.5", "--lim"),
+        ("--lim nan", "--lim"),
+        ("--upd_decay 0", "--upd_decay"),
+        ("--layer_num -1", "--layer_num"),
+        ("--translation_batch_size 0", "--translation_batch_size"),
+        ("--v_lr 0", "--v_lr"),
+        ("--epsilon -1", "--epsilon"),
+        ("--alg_name ROME", "invalid choice"),
+        ("--i x", "invalid int"),
+        ("--no_such_flag", "unrecognized"),
+        ("--abla_exp --lim -1", "no column"),
+        ("--more_edits 1:2:3:4", "ROW:LIM"),
+        ("--context_template_length_params [3]", "JSON list"),
+        ("--context_template_length_params [", "invalid"),
+        ("--TC_layer_file /no/such", "no transcoder"),
+        ("--alg_name noKE --abla_exp", "--abla_exp"),
+        ("--MODEL_NAME=", "--MODEL_NAME"),
+    ],
+)
+def test_impossible_flags_are_refused(flags, words):
+    with pytest.raises(UserError, match=re.escape(words)):
+        parse(*flags.split())
+
+
+def test_help_is_quick_and_complete():
+    start = time.perf_counter()
+    text = subprocess.run([sys.executable, "run_tcpe.py", "--help"], capture_output=True, text=True, check=True).stdout
+    assert time.perf_counter() - start < 3
+    assert all(f"--{name} " in text or f"--{name}\n" in text for name in RunConfig.__dataclass_fields__)
+
+
+def test_a_mistake_is_one_sentence_and_exit_code_2():
+    run = subprocess.run([sys.executable, "run_tcpe.py", *GIVEN, "--lim", "-3"], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("error: --lim") and run.stderr.count("\n") == 1

@@ -1,0 +1,168 @@
+"""A run from its configuration to its metrics: on a random model, with the judge replaced, so that no D compiler is needed."""
+
+import csv
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from d_running.cluster import Clustering
+from d_running.evaluation import evaluate
+from d_running.harness import render_test_program
+from d_running.unit_test import Result
+from huggingface.digest import model_digest
+from huggingface.transcoder import save_transcoder
+from tcpe import stages
+from tcpe.config import RunConfig
+from tcpe.update import RankOneUpdate
+from tests.tiny import tiny_model, tiny_tokenizer, tiny_transcoder
+from util.errors import UserError
+
+NAMES = ["ABS", "MAX", "SUM"]
+TEMPLATE = "{% for m in messages %}{{ bos_token }}[INST] {{ m['content'] }} [/INST] {% endfor %}"
+
+
+@pytest.fixture
+def model_and_tokenizer():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = TEMPLATE
+    return tiny_model(), tokenizer
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """A TCPE_pre run on three functions."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    (tmp_path / "java").mkdir()
+    (tmp_path / "d").mkdir()
+    for name in NAMES:
+        (tmp_path / f"java/{name}.java").write_text(f"class {name} {{ static int f_gold(int n) {{ return n; }}\n//TOFILL\n}}")
+        (tmp_path / f"d/{name}.d").write_text(render_test_program("int", ["int"], [[1]], [1]))
+    save_transcoder(tiny_transcoder(), tmp_path / "transcoder")
+    (tmp_path / "texts.txt").write_text("int x = 3;\n\ndouble z = sqrt(2);\n\nreturn dp.length;")
+    with open(tmp_path / "requests.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["Error", "brief_description", "prompt", "subject", "target_new", "layer_2_TC"])
+        rows.writerow(["3", "cast", "int f() {{ return{} n; }}", " (int)", " cast(int)", "0"])
+        rows.writerow(["4", "array", "int dp{} = 3;", "[]", " int[] dp", "1"])
+    return RunConfig(
+        MODEL_NAME="given",
+        layer_num=2,
+        TC_layer_file=str(tmp_path / "transcoder"),
+        output_file_path=str(tmp_path / "pre"),
+        alg_name="TCPE_pre",
+        i=0,
+        edit_sequence_path=str(tmp_path / "requests.csv"),
+        mom2_dataset=str(tmp_path / "texts.txt"),
+        epsilon=0.1,
+        v_num_grad_steps=5,
+        save_k_v_upd=True,
+        container_workspace=str(tmp_path / "work"),
+        originals_path=str(tmp_path / "java"),
+        d_params_path=str(tmp_path / "d"),
+        translation_batch_size=2,
+        preKE_cluster_result=str(tmp_path / "before"),
+    )
+
+
+def as_no_ke(config):
+    return dataclasses.replace(config, alg_name="noKE", output_file_path=f"{config.output}_noke")
+
+
+@pytest.fixture(autouse=True)
+def judge(monkeypatch):
+    """A judge that finds every second translation right."""
+
+    def judge(translations, samples, output, config, before=None, target_clusters=()):
+        assert sorted(path.name for path in translations.iterdir()) == [f"{name}.d" for name in NAMES]
+        results = [Result(f"{name}.d", name != "MAX", "No", "Error: x", 1, 1) for name in NAMES]
+        clustering = Clustering(results, ["Success", "0", "Success"], "compiler")
+        return clustering, evaluate(before or clustering, clustering, target_clusters)
+
+    monkeypatch.setattr(stages, "judge", judge)
+    monkeypatch.setattr(stages, "greedy_generate", lambda model, tokenizer, prompts, batch_size: ["int solution() {}"] * len(prompts))
+
+
+def test_the_three_stages_follow_each_other_and_leave_the_model(config, model_and_tokenizer, tmp_path):
+    digest = model_digest(model_and_tokenizer[0])
+    before = stages.run_stage(as_no_ke(config), model_and_tokenizer)
+    assert before["columns"] == 0 and (tmp_path / "before/cluster.json").is_file()
+    whole = stages.run_stage(config, model_and_tokenizer)
+    assert whole["columns"] == 96 and whole["targets"] == 1
+    for row in (0, 1):
+        stages.run_stage(dataclasses.replace(config, i=row, output_file_path=str(tmp_path / f"pre{row}")), model_and_tokenizer)
+    main = dataclasses.replace(config, alg_name="TCPE", lim=0.3, more_edits=["1:0.4"], output_file_path=str(tmp_path / "main"))
+    active = stages.run_stage(main, model_and_tokenizer)
+    assert 0 < active["columns"] == active["active_union"] < 96
+    ablation = stages.run_stage(
+        dataclasses.replace(main, more_edits=[], abla_exp=True, output_file_path=str(tmp_path / "ablation")), model_and_tokenizer
+    )
+    key = RankOneUpdate.load(tmp_path / "work/updates/layer_2_TC_row_0").key
+    assert ablation["columns"] == 96 - int((key >= 0.3).sum())
+    assert model_digest(model_and_tokenizer[0]) == digest
+    written = {path.name for path in (tmp_path / "main").iterdir()}
+    assert {"run.json", "metrics.json", "metrics.jsonl", "translations"} <= written
+    assert json.loads((tmp_path / "main/metrics.json").read_text())["accuracy_of_target_cluster"] == 0
+
+
+def test_an_interrupted_run_continues_with_the_same_edit(config, model_and_tokenizer, monkeypatch):
+    stages.run_stage(as_no_ke(config), model_and_tokenizer)
+    calls = []
+
+    def interrupted(model, tokenizer, prompts, batch_size):
+        calls.append(len(prompts))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return ["int solution() {}"] * len(prompts)
+
+    monkeypatch.setattr(stages, "greedy_generate", interrupted)
+    digest = model_digest(model_and_tokenizer[0])
+    with pytest.raises(KeyboardInterrupt):
+        stages.run_stage(config, model_and_tokenizer)
+    assert model_digest(model_and_tokenizer[0]) == digest
+    monkeypatch.setattr(stages.tcpe_pre, "run", lambda *_: pytest.fail("the update was there"))
+    stages.run_stage(config, model_and_tokenizer)
+    assert calls == [2, 1, 1]
+
+
+def test_another_run_in_the_same_folder_is_refused_unless_thrown_away(config, model_and_tokenizer):
+    stages.run_stage(as_no_ke(config), model_and_tokenizer)
+    stages.run_stage(config, model_and_tokenizer)
+    other = dataclasses.replace(config, v_lr=0.2)
+    metrics = (config.output / "metrics.json").read_text()
+    with pytest.raises(UserError, match="another v_lr"):
+        stages.run_stage(other, model_and_tokenizer)
+    with pytest.raises(UserError, match="another model"):
+        stages.run_stage(config, (tiny_model(seed=9), model_and_tokenizer[1]))
+    assert (config.output / "metrics.json").read_text() == metrics
+    before = RankOneUpdate.load(config.output / "update")
+    stages.run_stage(dataclasses.replace(other, invalidate_cache=True), model_and_tokenizer)
+    assert not torch.equal(RankOneUpdate.load(config.output / "update").value_shift, before.value_shift)
+
+
+def test_mistakes_are_found_before_the_model_is_loaded(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    mistakes = {
+        "clustering": {},
+        "out of range": {"i": 7},
+        "lack layer_2_MLP": {"mlp_or_tc": "MLP"},
+        "no saved update": {"alg_name": "TCPE"},
+        "Cannot write": {"output_file_path": str(tmp_path / "file/run")},
+        "java": {"originals_path": str(tmp_path / "none")},
+    }
+    for words, change in mistakes.items():
+        if words != "clustering":
+            change = {"translate_only": True, **change}
+        with pytest.raises(UserError, match=words):
+            stages.run_stage(dataclasses.replace(config, **change))
+
+
+def test_no_ke_does_not_overwrite_another_before(config, model_and_tokenizer, tmp_path):
+    stages.run_stage(as_no_ke(config), model_and_tokenizer)
+    clustering = stages.read_clustering(tmp_path / "before")
+    stages.write_clustering(dataclasses.replace(clustering, groups=["0", "0", "Success"]), tmp_path / "before")
+    with pytest.raises(UserError, match="another clustering"):
+        stages.run_stage(as_no_ke(config), model_and_tokenizer)
+    stages.run_stage(dataclasses.replace(as_no_ke(config), invalidate_cache=True), model_and_tokenizer)
+    assert stages.read_clustering(tmp_path / "before") == clustering
