@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-# What a brace inside does not count in. Nested comments and token strings are matched by hand below.
+# What a brace inside does not count in; nested comments, which no regular expression can match, are followed below.
 _OPAQUE = re.compile(
     r"""//[^\n]*|/\*.*?(?:\*/|\Z)|`[^`]*(?:`|\Z)|[rx]"[^"]*(?:"|\Z)|"(?:\\.|[^"\\])*(?:"|\Z)|'(?:\\.|[^'\\\n])+'""",
     re.DOTALL,

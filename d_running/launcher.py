@@ -2,7 +2,7 @@
 
 It is started by path as ``python -I -S launcher.py`` and imports little, so that forking it is cheap, and safe whatever
 threads the program around it runs. It reads one JSON request a line and answers with one JSON line. A request is a
-`sandbox.Command` as a dict; ``{"probe": true}`` asks whether this kernel can confine.
+`sandbox.Command` as a dict, with the files that stay readable; ``{"probe": true}`` asks whether this kernel can confine.
 """
 
 import fcntl
@@ -27,8 +27,9 @@ _CHUNK = 65536
 
 
 def main() -> None:
-    """Serve requests until standard input ends, or Ctrl-C, which then ends the command too."""
+    """Serve requests until standard input ends; Ctrl-C, or the end of the program around it, ends the command too."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    confine.LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     confine.LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for line in sys.stdin:
         request = json.loads(line)

@@ -34,7 +34,9 @@ class Command:
         memory_bytes: of address space, for each process.
         output_bytes: of error output; with more than that it is stopped.
         file_bytes: the largest file that it may write.
-        confined: whether it may only compute: no files but its own, no processes, no sockets.
+        stack_bytes: of the stack.
+        confined: whether it may only compute: no files but the system's libraries, no processes, no sockets.
+        environment: all of its environment variables.
     """
 
     argv: list[str]
@@ -46,7 +48,6 @@ class Command:
     file_bytes: int = 0
     stack_bytes: int = 1 << 26
     confined: bool = False
-    readable: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 
 

@@ -96,7 +96,8 @@ def run_unit_tests(
     verdicts = {} if invalidate_cache else {key: known for key in keys.values() if (known := _known(_cache_file(cache_dir, key)))}
     to_judge = {key: programs[name] for name, key in keys.items() if key not in verdicts}
     if to_judge:
-        for key, verdict in _judge_all(to_judge, compiler, tier, jobs or os.cpu_count() or 1, compile_limit, run_limit):
+        jobs = jobs or os.cpu_count() or 1
+        for key, verdict in _judge_all(Judge(compiler, tier, jobs, compile_limit, run_limit), to_judge, jobs):
             verdicts[key] = verdict
             if verdict.is_final:
                 write_json(_cache_file(cache_dir, key), asdict(verdict))
@@ -126,11 +127,9 @@ def read_translations(folder: Path, samples: list[Sample]) -> dict[str, str]:
     return {name: path.read_bytes().decode("utf-8", "surrogateescape") for name, path in found.items()}
 
 
-def _judge_all(
-    programs: dict[str, tuple[str, str]], compiler: Compiler, tier: Tier, jobs: int, compile_limit: int, run_limit: int
-) -> Iterator[tuple[str, Verdict]]:
+def _judge_all(judge: Judge, programs: dict[str, tuple[str, str]], jobs: int) -> Iterator[tuple[str, Verdict]]:
     """Judge (test program, function) pairs in parallel; each key comes with its verdict as soon as it is there."""
-    with Judge(compiler, tier, jobs, compile_limit, run_limit) as judge, ThreadPoolExecutor(jobs) as pool:
+    with judge, ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(judge.judge, *program): key for key, program in programs.items()}
         try:
             for future in tqdm(as_completed(futures), "Compiling and running", len(futures), disable=None):

@@ -75,7 +75,10 @@ def greedy_generate(
         The continuations, in the order of the prompts, without the stop text and special tokens.
     """
     encoded = [encode(tokenizer, prompt).ids for prompt in prompts]
-    guessed = [tokenizer(draft, add_special_tokens=False)["input_ids"] for draft in drafts or [""] * len(prompts)]
+    # An attention window counts columns, also those of a draft that was taken back.
+    if drafts is None or getattr(model.config, "sliding_window", None):
+        drafts = [""] * len(prompts)
+    guessed = [tokenizer(draft, add_special_tokens=False)["input_ids"] for draft in drafts]
     by_length = sorted(range(len(prompts)), key=lambda row: len(encoded[row]))
     ends = _end_tokens(model, tokenizer)
     # Only a token with the stop text's last character can complete it, so other tokens need no decoding.

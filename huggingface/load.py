@@ -42,7 +42,7 @@ def load_model_and_tokenizer(
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        raise CheckpointError(f"Cannot load the model {name}: {first_line} Is it a complete folder, or a hub name that you can reach?") from error
+        raise CheckpointError(f"Cannot load the model {name}: {first_line} Is it whole, or a hub name that you can reach?") from error
     if not tokenizer.is_fast:
         raise UserError(f"The tokeniser of {name} has no character offsets (it is not a fast one); give a model with a tokenizer.json.")
     if tokenizer.pad_token is None:

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 MLP_INPUT_SITES = ("mlp_in", "mlp.hook_in")
 NORMALIZED_SITE = "ln2.hook_normalized"
 
+SUSPICIOUS_VARIANCE = 0.5
+"""A transcoder that leaves more of the variance unexplained is likely of another model, layer or site."""
+
 
 def adapt(transcoder: Transcoder, model: PreTrainedModel, layer: int) -> Transcoder:
     """A copy of ``transcoder`` that reads the Hugging Face MLP's input, on the layer's device and in its dtype.
@@ -34,7 +37,7 @@ def adapt(transcoder: Transcoder, model: PreTrainedModel, layer: int) -> Transco
     width = model.config.hidden_size
     found = (transcoder.up_proj.in_features, transcoder.down_proj.out_features)
     if found != (width, width):
-        raise CheckpointError(f"The transcoder maps width {found[0]} to {found[1]}, but the model's width is {width}; give the model's own one.")
+        raise CheckpointError(f"The transcoder maps width {found[0]} to {found[1]}, but the model has width {width}; give the model's own.")
     adapted, reads = copy.deepcopy(transcoder), transcoder.sites.reads
     if reads.endswith(NORMALIZED_SITE):
         norm = layer_module.get_submodule(architecture.mlp_norm)
@@ -48,7 +51,8 @@ def adapt(transcoder: Transcoder, model: PreTrainedModel, layer: int) -> Transco
             adapted.up_proj.bias.copy_(adapted.up_proj.bias.double() - encoder @ bias.detach().double().cpu())
     elif not reads.endswith(MLP_INPUT_SITES):
         raise CheckpointError(
-            f"The transcoder reads {reads}, which cannot be mapped to the MLP's input; known are {', '.join(MLP_INPUT_SITES)} and {NORMALIZED_SITE}."
+            f"The transcoder reads {reads}, which cannot be mapped to the MLP's input; known are {', '.join(MLP_INPUT_SITES)} and "
+            f"{NORMALIZED_SITE}."
         )
     weight = down_projection(model, layer).weight
     return adapted.to(device=weight.device, dtype=weight.dtype)
@@ -99,5 +103,6 @@ def unexplained_variance(
     if len(target) < 2:
         raise UserError("There are too few tokens to measure the transcoder on; give longer texts.")
     fraction = ((target - prediction).square().sum() / (target - target.mean(0)).square().sum()).item()
-    logger.info("The transcoder leaves %.2f %% of the variance of layer %d's MLP output unexplained", 100 * fraction, layer)
+    level = logging.WARNING if fraction > SUSPICIOUS_VARIANCE else logging.INFO
+    logger.log(level, "The transcoder leaves %.2f %% of the variance of layer %d's MLP output unexplained", 100 * fraction, layer)
     return fraction

@@ -143,7 +143,6 @@ def compute_value(
                 essence_before = batch.logits()[-1, 0].log_softmax(-1)
         plain = torch.tensor([context.plain for context in contexts.prompts] + [False], device=trace.output.device)
         start = trace.output[:, 0].float()[plain].mean(0)
-        # One norm for the whole target: each token counts the same in every context.
         target_tokens = sum(map(len, contexts.targets))
         delta = torch.zeros_like(start, requires_grad=True)
         optimizer = torch.optim.Adam([delta], lr=settings.learning_rate)
@@ -156,7 +155,9 @@ def compute_value(
         for _ in (progress := trange(settings.steps, desc="value", disable=None, leave=False)):
             with Trace(projection, edit_output=add_delta):
                 logits = batch.logits()
-            nll = functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, reduction="sum") / target_tokens
+            nll = functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, reduction="sum")
+            # The mean target length times the number of contexts is the number of all their target tokens.
+            nll = nll / target_tokens
             essence = logits[-1, 0].log_softmax(-1)
             kl = functional.kl_div(essence_before, essence, log_target=True, reduction="sum")
             decay = delta.square().sum() / start.square().sum()

@@ -25,10 +25,10 @@ class RunConfig:
 
     MODEL_NAME: str = _flag("", "model folder in Hugging Face's format, or a model's name on the hub (required)")
     layer_num: int = _flag(-1, "number of the layer to edit, counted from 0 (required)")
-    TC_layer_file: str | None = _flag(None, "transcoder of that layer, which then replaces its MLP; without it the MLP itself is edited")
+    TC_layer_file: str | None = _flag(None, "transcoder that replaces that layer's MLP; without it the MLP itself is edited")
     output_file_path: str = _flag("", "folder for everything that this run writes (required)")
-    alg_name: Stage = _flag("", "noKE: no edit, the 'before'; TCPE_pre: compute the edit and apply all of it; TCPE: its active columns (required)")
-    mlp_or_tc: str | None = _flag(None, "kind of edit, MLP, TC_ef2, ...: names the requests' column; by default TC with a transcoder, else MLP")
+    alg_name: Stage = _flag("", "noKE: no edit; TCPE_pre: compute an edit and apply all of it; TCPE: its active columns (required)")
+    mlp_or_tc: str | None = _flag(None, "kind of edit, MLP, TC_ef2, ...: names the requests' column; by default TC or MLP")
     i: int | None = _flag(None, "row of the edit request in --edit_sequence_path, counted from 0 (required, but for noKE)")
     more_edits: list[str] = _flag([], "further rows whose saved updates TCPE applies too, each ROW, ROW:LIM or ROW:LIM:DECAY")
     edit_sequence_path: str = _flag("data/edit_requests.csv", "CSV of edit requests and their target clusters")
@@ -36,7 +36,7 @@ class RunConfig:
         "subject_last", "token at which the edit acts: of the subject, or the prompt's last one"
     )
     mom2_n_samples: int = _flag(500_000, "number of texts for the second moment of the activations")
-    mom2_dataset: str = _flag("codeparrot/codeparrot-clean-valid", "those texts: a .txt, .jsonl, .csv or .parquet file, or a dataset on the hub")
+    mom2_dataset: str = _flag("codeparrot/codeparrot-clean-valid", "texts: a .txt, .jsonl, .csv or .parquet file, or a hub dataset")
     epsilon: float = _flag(1e-8, "added to the second moment's diagonal, for features that never fire")
     context_template_length_params: list[list[int]] = _flag(
         [[10, 1]], "JSON list of [length, n]: n sampled texts of that many tokens are put before the prompt", json.loads
@@ -131,7 +131,7 @@ class RunConfig:
         if self.abla_exp and self.lim == -1:
             raise UserError("--abla_exp with --lim -1 leaves no column to edit; give another --lim.")
         pairs = self.context_template_length_params
-        if not isinstance(pairs, list) or not all(isinstance(p, list) and len(p) == 2 and all(type(x) is int and x > 0 for x in p) for p in pairs):
+        if not isinstance(pairs, list) or not all(_is_pair_of_counts(pair) for pair in pairs):
             raise UserError(f"--context_template_length_params {pairs} must be a JSON list of [length, n], such as [[10, 1]].")
         if self.TC_layer_file and not Path(self.TC_layer_file).exists():
             raise UserError(f"There is no transcoder {self.TC_layer_file}; give its folder or file with --TC_layer_file.")
@@ -149,6 +149,11 @@ _LEAST = {
     "threshold": -1,
 }
 """The smallest value of number flags."""
+
+
+def _is_pair_of_counts(value: Any) -> bool:
+    """Whether ``value`` is a list of two positive integers."""
+    return isinstance(value, list) and len(value) == 2 and all(type(number) is int and number > 0 for number in value)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -45,7 +45,7 @@ class EditRequest:
         try:
             parts = list(Formatter().parse(self.prompt))
         except ValueError as error:
-            raise RequestError(f"The prompt of the edit request {self.error} is no format string ({error}); double its literal braces.") from error
+            raise RequestError(f"The prompt of the edit request {self.error} is no format string: {error}; double its braces.") from error
         fields = [name for _, name, _, _ in parts if name is not None]
         if fields != [""]:
             raise RequestError(
@@ -84,7 +84,8 @@ def load_request(path: str | Path, index: int, layer: int, mlp_or_tc: str) -> Ed
     row = rows[index]
     needed = ("Error", "brief_description", "prompt", "subject", "target_new", column)
     if missing := [name for name in needed if row.get(name) is None]:
-        raise RequestError(f"The edit requests {path} lack {', '.join(missing)} in row {index}; the header has {', '.join(filter(None, rows[0]))}.")
+        found = ", ".join(filter(None, rows[0]))
+        raise RequestError(f"The edit requests {path} lack {', '.join(missing)} in row {index}; the header has {found}.")
     try:
         contexts = json.loads(row.get("contexts") or "[]")
     except ValueError as error:

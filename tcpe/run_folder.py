@@ -57,12 +57,13 @@ def open_run(config: RunConfig, content: dict[str, Any]) -> None:
         found = read_json(path, "the run's description").get("made_from", {})
         if different := sorted(name for name in found.keys() | fingerprints.keys() if found.get(name) != fingerprints.get(name)):
             raise UserError(
-                f"{config.output} holds a run with another {', '.join(different)}; give another --output_file_path, or --invalidate_cache "
-                "to throw that run away."
+                f"{config.output} holds a run with another {', '.join(different)}; give another --output_file_path, or "
+                "--invalidate_cache to throw that run away."
             )
     elif translations.is_dir() and any(translations.iterdir()):
         raise UserError(f"{translations} holds translations of unknown origin; give another --output_file_path, or --invalidate_cache.")
-    write_json(path, {"made_from": fingerprints, "config": dataclasses.asdict(config), "versions": _versions(), "git_revision": _git_revision()})
+    settings = {"config": dataclasses.asdict(config), "versions": _versions(), "git_revision": _git_revision()}
+    write_json(path, {"made_from": fingerprints, **settings})
 
 
 def check_writable(folder: Path) -> None:

@@ -54,7 +54,7 @@ class SecondMoment:
             EditError: if that matrix is singular, or the key has another number of features.
         """
         if len(key) != self.n_features:
-            raise EditError(f"The second moment is of {self.n_features} features, the key of {len(key)}; remove the cached statistics.")
+            raise EditError(f"The second moment is of {self.n_features} features, the key of {len(key)}: they are of different models.")
         key = key.double().numpy()
         silent = numpy.setdiff1d(numpy.flatnonzero(key), self.fired)
         if epsilon <= 0 and len(silent):
@@ -63,7 +63,7 @@ class SecondMoment:
         try:
             factor = scipy.linalg.cho_factor(damped, lower=True, overwrite_a=True)
         except numpy.linalg.LinAlgError as error:
-            raise EditError(f"The second moment is singular with --epsilon {epsilon:g}; give a larger one, or more --mom2_n_samples.") from error
+            raise EditError(f"The second moment is singular with --epsilon {epsilon:g}; give a larger one or more texts.") from error
         solution = numpy.zeros(self.n_features)
         solution[self.fired] = scipy.linalg.cho_solve(factor, key[self.fired])
         # Where C is zero, epsilon alone is left of the matrix.

@@ -20,8 +20,9 @@ from d_running.dataset import Sample, load_samples
 from d_running.judge import JudgeConfig, judge
 from d_running.prompt import translation_prompt
 from d_running.translate import translate_samples
+from huggingface.architectures import layer_of
 from huggingface.digest import model_digest, tokenizer_digest
-from huggingface.generation import greedy_generate
+from huggingface.drafts import DraftedGeneration
 from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
 from huggingface.transcoder_adapter import spliced, unexplained_variance
@@ -68,6 +69,7 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
         model, tokenizer = model_and_tokenizer or load_model_and_tokenizer(
             config.MODEL_NAME, config.device, config.dtype, config.device_map, config.trust_remote_code
         )
+        layer_of(model, config.layer_num)
         transcoder = load_transcoder(config.TC_layer_file) if config.TC_layer_file else None
     prompt_of = partial(translation_prompt, tokenizer)
     metrics: Metrics = {}
@@ -80,10 +82,14 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
         with RunTracker(config.output, name, dataclasses.asdict(config)) as tracker:
             if config.alg_name == "TCPE_pre":
                 with _timed(seconds, "edit"):
-                    edits = [Edit(_computed_update(config, requests[0], model, tokenizer, tracker))]
+                    update = _computed_update(config, requests[0], model, tokenizer)
+                edits = [Edit(update)]
+                for step, losses in enumerate(update.details["losses"]):
+                    tracker.log(value_step=step, **losses)
             metrics |= _describe(edits)
             with _timed(seconds, "translate"), applied(model, edits):
-                generate = partial(greedy_generate, model, tokenizer, batch_size=config.translation_batch_size)
+                drafts = Path(config.container_workspace, "drafts.json")
+                generate = DraftedGeneration(model, tokenizer, drafts, config.translation_batch_size)
                 translate_samples(samples, generate, prompt_of, config.output / TRANSLATIONS, config.translation_batch_size)
             if not config.translate_only:
                 with _timed(seconds, "judge"):
@@ -115,15 +121,13 @@ def _content(
     }
 
 
-def _computed_update(
-    config: RunConfig, request: EditRequest, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tracker: RunTracker
-) -> RankOneUpdate:
+def _computed_update(config: RunConfig, request: EditRequest, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> RankOneUpdate:
     """The request's update, computed unless an interrupted run left it in the output folder; saved where the user asks for it."""
     path = config.output / UPDATE
     if path.with_name(f"{UPDATE}.json").is_file():
         update = RankOneUpdate.load(path)
     else:
-        update = tcpe_pre.run(config, request, model, tokenizer, tracker)
+        update = tcpe_pre.run(config, request, model, tokenizer)
         update.save(path)
     if config.save_k_v_upd:
         update.save(tcpe_main.update_path(config, config.edits[0][0]))

@@ -14,7 +14,6 @@ from tcpe.request import EditRequest
 from tcpe.second_moment import SecondMoment, cached_second_moment
 from tcpe.texts import load_texts
 from tcpe.update import RankOneUpdate, make_update
-from util.tracking import RunTracker
 
 
 def compute_update(
@@ -28,7 +27,7 @@ def compute_update(
     fact_token: FactToken = "subject_last",
     epsilon: float = 1e-8,
     settings: ValueSettings = ValueSettings(),
-) -> tuple[RankOneUpdate, list[dict[str, float]]]:
+) -> RankOneUpdate:
     """Key, value and from them the update of ``layer``'s down projection; the model is left as it is.
 
     Args:
@@ -36,7 +35,7 @@ def compute_update(
         templates: sampled texts to put before the prompt.
 
     Returns:
-        The update, and the losses of the search for the value, step by step.
+        The update; its details hold how it was made, with the losses of the search for the value, step by step.
 
     Raises:
         RequestError, EditError: if the request cannot be computed as it is written.
@@ -53,21 +52,20 @@ def compute_update(
         "second_moment_tokens": moment.n_tokens,
         "never_active_features": moment.n_features - len(moment.fired),
         "value_settings": asdict(settings),
+        "losses": value.losses,
     }
-    return make_update(model, layer, key, direction, value, **details), value.losses
+    return make_update(model, layer, key, direction, value, **details)
 
 
-def run(
-    config: RunConfig, request: EditRequest, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tracker: RunTracker
-) -> RankOneUpdate:
-    """Compute the request's update as ``config`` says, log its losses; statistics are kept in the workspace."""
+def run(config: RunConfig, request: EditRequest, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> RankOneUpdate:
+    """Compute the request's update as ``config`` says; statistics are kept in the workspace."""
     # Both can fail on a user's mistake, and cost nothing beside the statistics.
     build_contexts(tokenizer, request, (), config.fact_token)
     texts = load_texts(config.mom2_dataset, config.mom2_n_samples)
     templates = sample_templates(model, tokenizer, config.context_template_length_params, config.seed)
     moment = cached_second_moment(Path(config.container_workspace, "second_moments"), model, tokenizer, config.layer_num, texts)
     settings = ValueSettings(config.v_lr, config.v_num_grad_steps, config.clamp_norm_factor, config.kl_factor, config.v_weight_decay)
-    update, losses = compute_update(
+    return compute_update(
         model,
         tokenizer,
         config.layer_num,
@@ -78,6 +76,3 @@ def run(
         epsilon=config.epsilon,
         settings=settings,
     )
-    for step, loss in enumerate(losses):
-        tracker.log(value_step=step, **loss)
-    return update

@@ -68,7 +68,7 @@ class RankOneUpdate:
         """
         file = _with_suffix(path, ".safetensors")
         if not file.is_file():
-            raise CheckpointError(f"There is no saved update {file}; make it with --alg_name TCPE_pre --save_k_v_upd and the same --save_path.")
+            raise CheckpointError(f"There is no saved update {file}; make it with --alg_name TCPE_pre --save_k_v_upd.")
         details = read_json(_with_suffix(path, ".json"), "the saved update")
         try:
             tensors = load_file(file)
@@ -77,8 +77,9 @@ class RankOneUpdate:
             vectors = [tensors[name] for name in TENSORS]
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"The saved update {file} is not whole ({error}); make it again with --alg_name TCPE_pre.") from error
-        if [tuple(vector.shape) for vector in vectors[:3]] != [sizes[0], sizes[1], sizes[1]] or not all(v.isfinite().all() for v in vectors):
-            raise CheckpointError(f"The vectors of the saved update {file} do not fit its description; make it again with --alg_name TCPE_pre.")
+        fits = [tuple(vector.shape) for vector in vectors[:3]] == [sizes[0], sizes[1], sizes[1]]
+        if not fits or not all(vector.isfinite().all() for vector in vectors):
+            raise CheckpointError(f"The vectors of {file} do not fit their description; make them again with --alg_name TCPE_pre.")
         return cls(*vectors, layer, details)
 
 
@@ -88,7 +89,12 @@ def _with_suffix(path: str | Path, suffix: str) -> Path:
 
 
 def make_update(
-    model: PreTrainedModel, layer: int, key: Float[Tensor, " n_features"], direction: Float[Tensor, " n_features"], value: Value, **details: Any
+    model: PreTrainedModel,
+    layer: int,
+    key: Float[Tensor, " n_features"],
+    direction: Float[Tensor, " n_features"],
+    value: Value,
+    **details: Any,
 ) -> RankOneUpdate:
     """The update after which the down projection maps ``key`` to ``value.target``: r = (v* - (W k* + b)) / (k* . u).
 
@@ -168,14 +174,14 @@ def check_fits(update: RankOneUpdate, model: PreTrainedModel, layer: int) -> Non
         EditError: saying which.
     """
     if update.layer != layer:
-        raise EditError(f"The update was made for layer {update.layer}, not {layer}; give the --layer_num or --save_path that belongs to it.")
+        raise EditError(f"The update was made for layer {update.layer}, not {layer}; give the --layer_num that belongs to it.")
     weight = decoder_weight(down_projection(model, layer))
     made_for = [len(update.value_shift), len(update.key)]
     if list(weight.shape) != made_for:
         raise EditError(f"The update was made for a weight of shape {made_for}, not {list(weight.shape)}: another model or transcoder.")
     difference = (_weight_sample(weight) - update.weight_sample).abs().max()
     if difference > WEIGHT_SAMPLE_TOLERANCE * update.weight_sample.abs().max():
-        raise EditError(f"The update was made for another weight in layer {layer}: another model or transcoder, or one that is edited already.")
+        raise EditError(f"The update was made for another weight in layer {layer}: another model or transcoder, or one edited already.")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def check_tensors(path: Path, tensors: Mapping[str, Tensor], dimensions: Mapping
         CheckpointError: naming the tensor.
     """
     if missing := dimensions.keys() - tensors.keys():
-        raise CheckpointError(f"The transcoder {path} lacks the tensors {', '.join(sorted(missing))}; it is not whole, or of another format.")
+        raise CheckpointError(f"The transcoder {path} lacks the tensors {', '.join(sorted(missing))}: not whole, or of another format.")
     if extra := tensors.keys() - dimensions.keys():
         raise CheckpointError(f"The transcoder {path} has unknown tensors ({', '.join(sorted(map(str, extra)))}); it is of another format.")
     sizes: dict[str, int] = {}

@@ -25,7 +25,7 @@ def load(path: Path) -> Transcoder:
         with torch.serialization.safe_globals([_CONFIG_STUB]):
             saved = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"Cannot read {path} safely: it is broken, or holds more than tensors and a transcoder's settings.") from error
+        raise CheckpointError(f"Cannot read {path} safely: it is broken, or holds more than tensors and settings.") from error
     if not isinstance(saved, dict) or not isinstance(saved.get("state_dict"), dict):
         raise CheckpointError(f"{path} is no transcoder of transcoder_circuits: it has no state_dict.")
     tensors = saved["state_dict"]

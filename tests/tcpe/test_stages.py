@@ -11,6 +11,7 @@ from d_running.cluster import Clustering
 from d_running.evaluation import evaluate
 from d_running.harness import render_test_program
 from d_running.unit_test import Result
+from huggingface import drafts
 from huggingface.digest import model_digest
 from huggingface.transcoder import save_transcoder
 from tcpe import stages
@@ -81,7 +82,7 @@ def judge(monkeypatch):
         return clustering, evaluate(before or clustering, clustering, target_clusters)
 
     monkeypatch.setattr(stages, "judge", judge)
-    monkeypatch.setattr(stages, "greedy_generate", lambda model, tokenizer, prompts, batch_size: ["int solution() {}"] * len(prompts))
+    monkeypatch.setattr(drafts, "greedy_generate", lambda model, tokenizer, prompts, **_: ["int solution() {}"] * len(prompts))
 
 
 def test_the_three_stages_follow_each_other_and_leave_the_model(config, model_and_tokenizer, tmp_path):
@@ -110,13 +111,13 @@ def test_an_interrupted_run_continues_with_the_same_edit(config, model_and_token
     stages.run_stage(as_no_ke(config), model_and_tokenizer)
     calls = []
 
-    def interrupted(model, tokenizer, prompts, batch_size):
+    def interrupted(model, tokenizer, prompts, **_):
         calls.append(len(prompts))
         if len(calls) == 2:
             raise KeyboardInterrupt
         return ["int solution() {}"] * len(prompts)
 
-    monkeypatch.setattr(stages, "greedy_generate", interrupted)
+    monkeypatch.setattr(drafts, "greedy_generate", interrupted)
     digest = model_digest(model_and_tokenizer[0])
     with pytest.raises(KeyboardInterrupt):
         stages.run_stage(config, model_and_tokenizer)
