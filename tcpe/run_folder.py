@@ -83,7 +83,8 @@ def check_writable(folder: Path) -> None:
 
 def _versions() -> dict[str, str]:
     """Of what decides numbers."""
-    return {"python": platform.python_version(), **{package: version(package) for package in ("torch", "transformers", "tokenizers", "numpy")}}
+    packages = ("torch", "transformers", "tokenizers", "numpy")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
 
 
 def _git_revision() -> str | None:

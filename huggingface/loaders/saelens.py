@@ -25,7 +25,7 @@ def load(folder: Path) -> Transcoder:
     if architecture not in ARCHITECTURES:
         raise CheckpointError(f"{folder} holds a {architecture!r}; give a transcoder of the kinds {', '.join(ARCHITECTURES)}.")
     if config.get("normalize_activations", "none") != "none" or config.get("apply_b_dec_to_input"):
-        raise CheckpointError(f"The transcoder {folder} normalises or shifts its input, which is not read here; fold that into the weights.")
+        raise CheckpointError(f"The transcoder {folder} normalises or shifts its input, which is not read here; fold it into the weights.")
     try:
         tensors = load_file(folder / WEIGHTS_FILE)
     except (OSError, SafetensorError) as error:

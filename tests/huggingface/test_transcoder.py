@@ -56,6 +56,7 @@ def test_topk_keeps_the_largest():
 def test_transcoder_circuits_file(tmp_path, config_class):
     config, tensors = config_class(), circuits_tensors()
     config.hook_point, config.out_hook_point, config.dtype = "blocks.8.ln2.hook_normalized", "blocks.8.hook_mlp_out", torch.float32
+    config.device, config.prepend_bos, config.lr = torch.device("cuda"), True, 4e-4
     torch.save({"cfg": config, "state_dict": tensors}, tmp_path / "t.pt")
     transcoder = load_transcoder(tmp_path / "t.pt")
     expected = ((X - tensors["b_dec"]) @ tensors["W_enc"] + tensors["b_enc"]).relu() @ tensors["W_dec"] + tensors["b_dec_out"]

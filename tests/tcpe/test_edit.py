@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tokenizers.processors import ByteLevel
 
 from huggingface.architectures import decoder_weight, down_projection
 from huggingface.transcoder_adapter import splice_transcoder
@@ -12,7 +13,7 @@ from tcpe.request import EditRequest
 from tcpe.second_moment import collect_second_moment
 from tcpe.update import Edit, RankOneUpdate, active_features, applied, make_update, shared_features
 from tests.tcpe.naive_rome import naive_key, naive_second_moment, naive_shift
-from tests.tiny import CONFIGS, LAYERS, tiny_model, tiny_tokenizer, tiny_transcoder
+from tests.tiny import CONFIGS, tiny_model, tiny_tokenizer, tiny_transcoder
 from util.errors import CheckpointError, EditError
 
 LAYER = 2
@@ -184,4 +185,19 @@ def test_an_update_for_something_else_is_refused():
     splice_transcoder(model, LAYER, tiny_transcoder())
     with pytest.raises(EditError, match="shape"), applied(model, [Edit(update)]):
         pass
-    assert LAYERS > LAYER
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("prompt", ["{} n;", "return{} n;"])
+def test_an_edit_at_the_very_first_token(family, prompt):
+    """Without BOS nothing comes before the subject, in all rows or in the essence's alone."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = ByteLevel()
+    request = EditRequest("3", "", prompt, "int", " long")
+    contexts = build_contexts(tokenizer, request, fact_token="subject_first")
+    assert contexts.essence.position == 0
+    model = tiny_model(family)
+    value = compute_value(model, tokenizer, LAYER, contexts, SETTINGS)
+    projection = down_projection(model, LAYER)
+    _, shift = naive_shift(model, projection, contexts, SETTINGS.steps, SETTINGS.learning_rate, SETTINGS.clamp_norm_factor)
+    assert (value.shift - shift).norm() < 1e-4 * shift.norm()
