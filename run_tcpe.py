@@ -24,7 +24,7 @@ def main() -> None:
         return
     config = RunConfig(**given)
     # Only now, so that help and complaints about flags come at once: this imports torch.
-    from tcpe.stages import run_stage
+    from stages import run_stage
 
     for name, value in run_stage(config).items():
         sys.stdout.write(f"{name:32} {value:.4f}\n" if isinstance(value, float) else f"{name:32} {value}\n")

@@ -3,7 +3,6 @@
 All of it goes through the same stages as a user's own commands, and leaves the same files under ``runs/demo``.
 """
 
-import csv
 import logging
 import resource
 import sys
@@ -12,17 +11,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from d_running.cluster import MAX_LENGTH, THRESHOLD, nearest_cluster, read_clustering
-from d_running.embedding import BUILTIN, load_embedder
 from demo.datasets import write_dataset
 from demo.edit_requests import CORRECTIONS
 from demo.settings import DATA, EDIT, KIND, LAYER
 from huggingface.load import load_model_and_tokenizer
+from stages import run_stage
 from tcpe.config import RunConfig
-from tcpe.request import target_column
-from tcpe.stages import run_stage
-from util.errors import BenchmarkError
-from util.files import write_csv, write_json
+from util.files import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +51,7 @@ class _Chain:
             "layer_num": LAYER,
             "TC_layer_file": str(DATA / "transcoder"),
             "mlp_or_tc": KIND,
-            "edit_sequence_path": str(folder / "edit_requests.csv"),
+            "edit_sequence_path": str(DATA / "edit_requests.csv"),
             "originals_path": str(functions),
             "container_workspace": str(RUNS / "workspace"),
             "translation_batch_size": BATCH_SIZE,
@@ -73,23 +68,6 @@ class _Chain:
         for step, seconds in metrics["seconds"].items():
             self.seconds[step] = round(self.seconds.get(step, 0) + seconds, 3)
         return metrics
-
-    def write_requests(self) -> None:
-        """Fill in the embedded requests' target clusters: those of the "before" whose messages are like the request's description.
-
-        Raises:
-            BenchmarkError: if a family has no cluster in this draw.
-        """
-        clustering = read_clustering(self.folder / "noKE")
-        embed = load_embedder(BUILTIN, MAX_LENGTH)
-        with (DATA / "edit_requests.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        for row in rows:
-            cluster = nearest_cluster(clustering, row["brief_description"], embed, THRESHOLD)
-            if cluster is None:
-                raise BenchmarkError(f"No cluster of {self.folder / 'noKE'} is like {row['brief_description']!r}; draw with another --demo_seed.")
-            row[target_column(LAYER, KIND)] = cluster
-        write_csv(self.folder / "edit_requests.csv", list(rows[0]), rows)
 
 
 def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures:
@@ -115,7 +93,6 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
     families: dict[str, Figures] = {}
     with tqdm(total=2 + 3 * len(CORRECTIONS), desc="demo", unit="stage", disable=None) as progress:
         before = chain.stage("noKE", "noKE")
-        chain.write_requests()
         progress.update()
         for row, family in enumerate(CORRECTIONS):
             stages = {
@@ -129,7 +106,7 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
         progress.update()
     summary = {
         "samples": before["samples"],
-        "accuracy_before": before["overall_accuracy_after"],
+        "accuracy_before": before["accuracy"],
         "families": families,
         "multi_error": _figures(together),
         "seconds": chain.seconds,

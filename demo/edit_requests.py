@@ -13,6 +13,8 @@ from d_running.prompt import translation_prompt
 from demo.corpus import wrong_d
 from demo.datasets import COUNT, VALIDATION_SEED
 from demo.generator import FAMILIES, DemoFunction, draw_functions
+from demo.settings import KIND, LAYER
+from tcpe.request import target_column
 from util.cli import run_main
 from util.files import write_csv
 
@@ -51,7 +53,7 @@ def prompt_to_decision(tokenizer: "PreTrainedTokenizerBase", function: DemoFunct
 
 
 def request_rows(tokenizer: "PreTrainedTokenizerBase") -> list[dict[str, str]]:
-    """The rows of the request CSV, but for the target clusters, which depend on a "before" clustering."""
+    """The rows of the request CSV."""
     functions = draw_functions(VALIDATION_SEED, COUNT)
     rows = []
     for number, (family, correction) in enumerate(CORRECTIONS.items()):
@@ -66,6 +68,7 @@ def request_rows(tokenizer: "PreTrainedTokenizerBase") -> list[dict[str, str]]:
                 "prompt": escaped,
                 "subject": correction.subject,
                 "target_new": correction.target_new,
+                target_column(LAYER, KIND): "",  # the cluster's number depends on the draw; its message does not
                 "contexts": json.dumps(others),
             }
         )

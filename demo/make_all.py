@@ -24,7 +24,7 @@ from sae_training.trainer import TrainerConfig, measure_fit, train_transcoder
 from util.cli import run_main
 from util.files import write_csv, write_text
 
-TRANSCODER_TEXTS, MOMENT_TEXTS = 6000, 600
+TRANSCODER_TEXTS, MOMENT_TEXTS = 2000, 600
 TRANSCODER_SEED, MOMENT_SEED, FIT_SEED = 1001, 1002, 1003
 
 logger = logging.getLogger(__name__)

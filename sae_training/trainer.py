@@ -20,7 +20,7 @@ class TrainerConfig:
 
     expansion_factor: int = 4
     """Number of features divided by the width of the model."""
-    l1_coefficient: float = 2e-3
+    l1_coefficient: float = 4e-2
     learning_rate: float = 2e-3
     steps: int = 6000
     batch_size: int = 1024

@@ -60,7 +60,7 @@ def _read_hub(name: str, n: int) -> list[str]:
 
     try:
         rows = list(itertools.islice(datasets.load_dataset(name, split="train", streaming=True), n))
-    except Exception as error:  # noqa: BLE001 - the hub's client raises many kinds, for one and the same mistake
+    except Exception as error:
         raise UserError(f"Cannot load the dataset {name} from the hub ({error}); give a local file with --mom2_dataset.") from error
     columns = [column for column, value in (rows[0] if rows else {}).items() if isinstance(value, str)]
     column = next((column for column in TEXT_COLUMNS if column in columns), columns[0] if columns else None)

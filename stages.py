@@ -1,6 +1,6 @@
 """One stage of a run from its configuration to its metrics: edit, translate, judge, record.
 
-The one module of this package that knows the benchmark: it hands it a model that generates and gets figures back.
+Here the edit and the benchmark meet: `tcpe` knows nothing of D, and `d_running` gets a model that generates.
 """
 
 import dataclasses
@@ -15,10 +15,13 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from d_running.cluster import CLUSTER_CSV, Clustering, read_clustering, write_clustering
+from d_running.cluster import CLUSTER_CSV, Clustering, nearest_cluster, read_clustering, write_clustering
+from d_running.compiler import find_compiler
 from d_running.dataset import Sample, load_samples
+from d_running.embedding import load_embedder
 from d_running.judge import JudgeConfig, judge
 from d_running.prompt import translation_prompt
+from d_running.sandbox import choose_tier
 from d_running.translate import translate_samples
 from huggingface.architectures import layer_of
 from huggingface.digest import model_digest, tokenizer_digest
@@ -28,17 +31,17 @@ from huggingface.loaders import load_transcoder
 from huggingface.transcoder_adapter import spliced, unexplained_variance
 from tcpe import tcpe_main, tcpe_pre
 from tcpe.config import RunConfig
-from tcpe.request import EditRequest, load_request
+from tcpe.request import EditRequest, load_request, target_column
 from tcpe.run_folder import TRANSLATIONS, UPDATE, check_writable, open_run
 from tcpe.update import Edit, RankOneUpdate, applied, shared_features
-from util.errors import BenchmarkError
+from util.errors import BenchmarkError, RequestError
 from util.files import write_json
 from util.seeds import set_seed
 from util.tracking import RunTracker
 
 logger = logging.getLogger(__name__)
 
-METRICS = "metrics.json"
+METRICS, TIMING = "metrics.json", "timing.json"
 FIT_SAMPLES = 8
 """Functions on whose prompts the transcoder's fit is reported."""
 
@@ -52,17 +55,22 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
         model_and_tokenizer: the model of ``config.MODEL_NAME``, if it is loaded already, without the transcoder; it is left as it is.
 
     Returns:
-        What ``metrics.json`` holds: the benchmark's figures, the number of changed columns, seconds per step.
+        What ``metrics.json`` holds, the benchmark's figures and the number of changed columns, and under ``seconds`` what
+        ``timing.json`` holds: the same command gives the same bytes of the first.
 
     Raises:
         UserError: for anything that the user can mend; earlier results are left intact.
     """
     seconds: dict[str, float] = {}
     check_writable(config.output)
+    if not config.translate_only:
+        find_compiler()
+        choose_tier(config.allow_unsafe_execution)
     samples = load_samples(Path(config.originals_path), Path(config.d_params_path))
     compared = config.alg_name != "noKE" and not config.translate_only
     before = read_clustering(Path(config.preKE_cluster_result)) if compared else None
     requests = [load_request(config.edit_sequence_path, row, config.layer_num, config.kind) for row, _, _ in config.edits]
+    targets = _target_clusters(config, requests, before) if before is not None else []
     edits = tcpe_main.load_edits(config, requests) if config.alg_name == "TCPE" else []
     with _timed(seconds, "load"):
         set_seed(config.seed)
@@ -93,11 +101,12 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
                 translate_samples(samples, generate, prompt_of, config.output / TRANSLATIONS, config.translation_batch_size)
             if not config.translate_only:
                 with _timed(seconds, "judge"):
-                    metrics |= _judge(config, samples, requests, before)
-            metrics["seconds"] = {step: round(value, 3) for step, value in seconds.items()}
-            tracker.log(**metrics)
+                    metrics |= _judge(config, samples, targets, before)
+            timing = {step: round(value, 3) for step, value in seconds.items()}
+            tracker.log(**metrics, seconds=timing)
     write_json(config.output / METRICS, metrics)
-    return metrics
+    write_json(config.output / TIMING, timing)
+    return metrics | {"seconds": timing}
 
 
 @contextmanager
@@ -141,19 +150,41 @@ def _describe(edits: list[Edit]) -> Metrics:
     return {"columns": len(set().union(*(edit.columns().tolist() for edit in edits)))} | (shared_features(edits) if len(edits) > 1 else {})
 
 
-def _judge(config: RunConfig, samples: list[Sample], requests: list[EditRequest], before: Clustering | None) -> Metrics:
+def _target_clusters(config: RunConfig, requests: list[EditRequest], before: Clustering) -> list[str]:
+    """The clusters that the requests name, or where one names none, the cluster whose messages are like its description.
+
+    Raises:
+        RequestError: for a cluster that ``before`` does not have, or a description like none of its messages.
+    """
+    targets = []
+    for request in requests:
+        names = request.target_clusters
+        if not names:
+            embed = load_embedder(config.embedding_model, config.max_length, config.trust_remote_code)
+            nearest = nearest_cluster(before, request.brief_description, embed, config.threshold)
+            names = [nearest] if nearest is not None else []
+            logger.info("The target of request %s is the cluster of %r: %s", request.error, request.brief_description, nearest)
+        if not names or not set(names) <= set(before.names):
+            raise RequestError(
+                f"The edit request {request.error} has no target: {config.preKE_cluster_result} has the clusters {', '.join(before.names)}, and "
+                f"{'not ' + ', '.join(names) if names else f'none of messages like {request.brief_description!r}'}; correct the request's "
+                f"column {target_column(config.layer_num, config.kind)} or its brief_description."
+            )
+        targets += names
+    return targets
+
+
+def _judge(config: RunConfig, samples: list[Sample], targets: list[str], before: Clustering | None) -> Metrics:
     """Compile, run and cluster what was translated, and compare it with ``before``; noKE's result becomes the next runs' ``before``."""
     judge_config = JudgeConfig(
         cache_dir=Path(config.container_workspace, "verdicts"),
         **{field.name: getattr(config, field.name) for field in dataclasses.fields(JudgeConfig) if hasattr(config, field.name)},
     )
-    targets = [name for request in requests for name in request.target_clusters]
-    if before is not None and (unknown := sorted(set(targets) - set(before.names))):
-        logger.warning("The target clusters %s are not in %s", ", ".join(unknown), config.preKE_cluster_result)
     clustering, metrics = judge(config.output / TRANSLATIONS, samples, config.output, judge_config, before, targets)
     if config.alg_name == "noKE":
         _publish(config, clustering)
-    return dataclasses.asdict(metrics)
+        return {"samples": metrics.samples, "accuracy": metrics.overall_accuracy_after, "clusters": len(clustering.names)}
+    return {"target_clusters": targets} | dataclasses.asdict(metrics)
 
 
 def _publish(config: RunConfig, clustering: Clustering) -> None:

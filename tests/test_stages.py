@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+import stages
 from d_running.cluster import Clustering
 from d_running.evaluation import evaluate
 from d_running.harness import render_test_program
@@ -14,7 +15,6 @@ from d_running.unit_test import Result
 from huggingface import drafts
 from huggingface.digest import model_digest
 from huggingface.transcoder import save_transcoder
-from tcpe import stages
 from tcpe.config import RunConfig
 from tcpe.update import RankOneUpdate
 from tests.tiny import tiny_model, tiny_tokenizer, tiny_transcoder
