@@ -14,7 +14,7 @@ from demo.corpus import wrong_d
 from demo.datasets import COUNT, VALIDATION_SEED
 from demo.generator import FAMILIES, DemoFunction, draw_functions
 from demo.settings import KIND, LAYER
-from tcpe.request import target_column
+from tcpe.request import RequestContext, target_column
 from util.cli import run_main
 from util.files import write_csv
 
@@ -26,30 +26,30 @@ CONTEXTS = 30
 
 
 class Correction(NamedTuple):
-    """What one family's request says."""
+    """What is the same in all requests of a family."""
 
     brief_description: str
     """A typical message of the compiler; the cluster that is nearest to it is the target."""
     subject: str
     """What the model gets wrong, as it stands in the Java."""
-    target_new: str
-    """How the D goes on from where right and wrong part."""
 
 
 CORRECTIONS = {
-    "array": Correction("Error: instead of C-style syntax, use D-style `int[] table`", "[] = new", "[]"),
-    "cast": Correction("Error: C style cast illegal, use `cast(int)total`", "(int)", " cast(int)"),
-    "constant": Correction("Error: undefined identifier `Integer`", "Integer.MIN_VALUE", " int.min;"),
-    "length": Correction("Error: cannot implicitly convert expression `arr.length` of type `ulong` to `int`", ".length", " cast(int)"),
-    "math": Correction("Error: undefined identifier `Math`", "Math.max", " max("),
+    "array": Correction("Error: instead of C-style syntax, use D-style `int[] table`", "[] = new"),
+    "cast": Correction("Error: C style cast illegal, use `cast(int)total`", "(int)"),
+    "constant": Correction("Error: undefined identifier `Integer`", "Integer.MIN_VALUE"),
+    "length": Correction("Error: cannot implicitly convert expression `arr.length` of type `ulong` to `int`", ".length"),
+    "math": Correction("Error: undefined identifier `Math`", "Math.max"),
 }
+assert CORRECTIONS.keys() == FAMILIES.keys()
 
 
-def prompt_to_decision(tokenizer: "PreTrainedTokenizerBase", function: DemoFunction) -> str:
-    """The prompt of ``function`` with the D up to the token in which right and wrong part."""
+def correction_in(tokenizer: "PreTrainedTokenizerBase", function: DemoFunction) -> RequestContext:
+    """The prompt of ``function`` with the D up to the token in which right and wrong part, and the rest of that line of the right D."""
     right, wrong = (tokenizer(d, add_special_tokens=False)["input_ids"] for d in (translate_java(function.java), wrong_d(function)))
     parting = next(index for index, (a, b) in enumerate(zip(right, wrong)) if a != b)
-    return translation_prompt(tokenizer, function.java) + tokenizer.decode(right[:parting])
+    target = tokenizer.decode(right[parting:]).partition("\n")[0]
+    return {"prompt": translation_prompt(tokenizer, function.java) + tokenizer.decode(right[:parting]), "target_new": target}
 
 
 def request_rows(tokenizer: "PreTrainedTokenizerBase") -> list[dict[str, str]]:
@@ -58,21 +58,19 @@ def request_rows(tokenizer: "PreTrainedTokenizerBase") -> list[dict[str, str]]:
     rows = []
     for number, (family, correction) in enumerate(CORRECTIONS.items()):
         own = [function for function in functions if function.family == family][:CONTEXTS]
-        first, *others = [prompt_to_decision(tokenizer, function) for function in own]
-        before, _, after = first.partition(correction.subject)
-        escaped = "{}".join(part.replace("{", "{{").replace("}", "}}") for part in (before, after))
+        first, *others = [correction_in(tokenizer, function) for function in own]
+        before, _, after = first["prompt"].partition(correction.subject)
         rows.append(
             {
                 "Error": str(number),
                 "brief_description": correction.brief_description,
-                "prompt": escaped,
+                "prompt": "{}".join(part.replace("{", "{{").replace("}", "}}") for part in (before, after)),
                 "subject": correction.subject,
-                "target_new": correction.target_new,
+                "target_new": first["target_new"],
                 target_column(LAYER, KIND): "",  # the cluster's number depends on the draw; its message does not
                 "contexts": json.dumps(others),
             }
         )
-    assert list(CORRECTIONS) == list(FAMILIES)
     return rows
 
 

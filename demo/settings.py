@@ -14,12 +14,12 @@ EDIT: dict[str, Any] = {
     "fact_token": "last",
     "mom2_dataset": str(DATA / "texts.jsonl"),
     "mom2_n_samples": 600,
-    "epsilon": 0.1,
+    "epsilon": 1e-3,
     "context_template_length_params": [],
     "v_num_grad_steps": 30,
-    "v_lr": 0.5,
+    "v_lr": 0.12,
     "clamp_norm_factor": 4,
     "upd_decay": 1.0,
-    "lim": 0.5,
+    "lim": 0.01,
 }
 """Flags of `run_tcpe.py` for every edit of the embedded model."""

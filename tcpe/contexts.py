@@ -75,9 +75,10 @@ def build_contexts(
     prompts = [
         locate(tokenizer, start + before.removeprefix(bos), request.subject, after, fact_token, plain=start == bos) for start in starts
     ]
-    prompts += [locate(tokenizer, "", "", text, "last") for text in request.contexts]
+    targets = [request.target_new] * len(prompts) + [context["target_new"] for context in request.contexts]
+    prompts += [locate(tokenizer, "", "", context["prompt"], "last") for context in request.contexts]
     essence = locate(tokenizer, "", request.subject, " is a", fact_token)
-    return RequestContexts(prompts, essence, [target_ids(tokenizer, context, request.target_new) for context in prompts])
+    return RequestContexts(prompts, essence, [target_ids(tokenizer, *pair) for pair in zip(prompts, targets)])
 
 
 def locate(

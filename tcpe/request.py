@@ -6,8 +6,18 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
+from typing import TypedDict
 
 from util.errors import RequestError
+
+
+class RequestContext(TypedDict):
+    """The same correction in another function."""
+
+    prompt: str
+    """Plain text that ends where the edit acts."""
+    target_new: str
+    """What the model should continue it with."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +31,7 @@ class EditRequest:
         subject: fills the ``{}``; leading spaces matter to the tokeniser.
         target_new: what the model should continue the filled prompt with.
         target_clusters: the clusters of the "before" clustering that the edit is meant to empty.
-        contexts: further prompts as plain text, each ending where the edit acts, averaged into key and value.
+        contexts: the same correction in other functions, averaged into key and value.
 
     Raises:
         RequestError: for a prompt without exactly one ``{}``, or an empty target.
@@ -33,7 +43,7 @@ class EditRequest:
     subject: str
     target_new: str
     target_clusters: list[str] = field(default_factory=list)
-    contexts: list[str] = field(default_factory=list)
+    contexts: list[RequestContext] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.around_subject()
@@ -65,7 +75,7 @@ def load_request(path: str | Path, index: int, layer: int, mlp_or_tc: str) -> Ed
     """Row ``index`` (from 0, by position) of the request CSV.
 
     The columns are ``Error, brief_description, prompt, subject, target_new``, one ``layer_{L}_{mlp_or_tc}`` with the target
-    cluster's id (several are separated by ``;``), and optionally ``contexts``, a JSON list of further prompts.
+    cluster's id (several are separated by ``;``), and optionally ``contexts``, a JSON list of objects with ``prompt`` and ``target_new``.
 
     Raises:
         RequestError: naming the missing column, the number of rows, or what is wrong with the row.
@@ -90,7 +100,12 @@ def load_request(path: str | Path, index: int, layer: int, mlp_or_tc: str) -> Ed
         contexts = json.loads(row.get("contexts") or "[]")
     except ValueError as error:
         raise RequestError(f"The column contexts of row {index} in {path} is not JSON ({error}).") from error
-    if not isinstance(contexts, list) or not all(isinstance(text, str) for text in contexts):
-        raise RequestError(f"The column contexts of row {index} in {path} must be a JSON list of strings.")
+    if not isinstance(contexts, list) or not all(_is_context(context) for context in contexts):
+        raise RequestError(f'The column contexts of row {index} in {path} must be a JSON list of {{"prompt": text, "target_new": text}}.')
     clusters = [name.strip() for name in row[column].split(";") if name.strip()]
     return EditRequest(*(row[name] for name in needed[:-1]), clusters, contexts)
+
+
+def _is_context(value: object) -> bool:
+    texts = list(value.values()) if isinstance(value, dict) and value.keys() == RequestContext.__annotations__.keys() else [None]
+    return all(isinstance(text, str) and text for text in texts)

@@ -71,7 +71,7 @@ def test_target_tokens_follow_the_prompt_and_leave_its_own_tokens_alone():
 
 
 def test_further_contexts_need_the_last_token():
-    with_contexts = request(contexts=["int y", "int z"])
+    with_contexts = request(contexts=[{"prompt": "int y", "target_new": " = 1"}, {"prompt": "int z", "target_new": " = 2"}])
     assert [context.position for context in build_contexts(TOKENIZER, with_contexts, fact_token="last").prompts[1:]] == [
         len(encode(TOKENIZER, text).ids) - 1 for text in ("int y", "int z")
     ]

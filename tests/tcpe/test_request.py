@@ -18,10 +18,10 @@ def write(path, header=HEADER, row=ROW):
 
 
 def test_a_row_becomes_a_request(tmp_path):
-    request = load_request(write(tmp_path / "r.csv", [*HEADER, "contexts"], [*ROW, '["a {", "b"]']), 0, 4, "TC")
+    request = load_request(write(tmp_path / "r.csv", [*HEADER, "contexts"], [*ROW, '[{"prompt": "a {", "target_new": "b"}]']), 0, 4, "TC")
     assert request.around_subject() == ("f() { return", " x; }")
     assert (request.subject, request.target_new, request.target_clusters) == (" (int)", " cast(int)", ["4", "7"])
-    assert request.contexts == ["a {", "b"]
+    assert request.contexts == [{"prompt": "a {", "target_new": "b"}]
 
 
 @pytest.mark.parametrize("prompt", ["no place", "two {} {}", "a {name}", "lonely {", "lonely }", "{0}", "{!r} {}"])
@@ -37,7 +37,7 @@ def test_a_prompt_needs_exactly_one_place(prompt):
         (HEADER, ROW, -1, 4, "out of range"),
         (HEADER, ROW, 0, 5, "lack layer_5_TC"),
         (HEADER[1:], ROW[1:], 0, 4, "lack Error"),
-        ([*HEADER, "contexts"], [*ROW, "[1]"], 0, 4, "list of strings"),
+        ([*HEADER, "contexts"], [*ROW, "[1]"], 0, 4, "JSON list of"),
         ([*HEADER, "contexts"], [*ROW, "{"], 0, 4, "not JSON"),
         (HEADER, [*ROW[:4], "", "4"], 0, 4, "empty target_new"),
     ],
