@@ -4,7 +4,6 @@ All of it goes through the same stages as a user's own commands, and leaves the 
 """
 
 import logging
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from tqdm import tqdm
 
 from demo.datasets import write_dataset
 from demo.edit_requests import CORRECTIONS
-from demo.settings import DATA, EDIT, KIND, LAYER
+from demo.settings import DATA, EDIT, KIND, LAYER, STEPS
 from huggingface.load import load_model_and_tokenizer
 from stages import run_stage
 from tcpe.config import RunConfig
 from util.files import write_json
+from util.memory import PeakMemory
 
 logger = logging.getLogger(__name__)
 
@@ -91,12 +91,12 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
             write_dataset(seed, functions)
     chain = _Chain(functions, folder, invalidate_cache)
     families: dict[str, Figures] = {}
-    with tqdm(total=2 + 3 * len(CORRECTIONS), desc="demo", unit="stage", disable=None) as progress:
+    with PeakMemory() as memory, tqdm(total=2 + 3 * len(CORRECTIONS), desc="demo", unit="stage", disable=None) as progress:
         before = chain.stage("noKE", "noKE")
         progress.update()
         for row, family in enumerate(CORRECTIONS):
             stages = {
-                "TCPE_pre": chain.stage(f"{family}/TCPE_pre", "TCPE_pre", i=row, save_k_v_upd=True),
+                "TCPE_pre": chain.stage(f"{family}/TCPE_pre", "TCPE_pre", i=row, save_k_v_upd=True, v_num_grad_steps=STEPS[family]),
                 "TCPE": chain.stage(f"{family}/TCPE", "TCPE", i=row),
                 "ablation": chain.stage(f"{family}/ablation", "TCPE", i=row, abla_exp=True),
             }
@@ -110,7 +110,7 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
         "families": families,
         "multi_error": _figures(together),
         "seconds": chain.seconds,
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": round(memory.mebibytes, 1),
     }
     write_json(folder / SUMMARY_FILE, summary)
     write_json(RUNS / SUMMARY_FILE, summary)
@@ -120,12 +120,6 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
 
 def _figures(metrics: Figures) -> Figures:
     return {name: metrics[source] for name, source in _FIGURES.items()}
-
-
-def _peak_memory_mb() -> float:
-    """The most memory that this process held, plus the most that one compiler or translation did."""
-    kib = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round(kib / 1024, 1)
 
 
 def table(summary: Figures) -> str:

@@ -14,12 +14,15 @@ EDIT: dict[str, Any] = {
     "fact_token": "last",
     "mom2_dataset": str(DATA / "texts.jsonl"),
     "mom2_n_samples": 600,
-    "epsilon": 1e-3,
+    "epsilon": 0.1,
     "context_template_length_params": [],
-    "v_num_grad_steps": 30,
-    "v_lr": 0.12,
+    "v_lr": 0.1,
     "clamp_norm_factor": 4,
     "upd_decay": 1.0,
-    "lim": 0.01,
+    "lim": 0.1,
 }
 """Flags of `run_tcpe.py` for every edit of the embedded model."""
+
+STEPS = {"array": 42, "cast": 25, "constant": 30, "length": 27, "math": 42}
+"""``--v_num_grad_steps`` of each family. With more, the value overshoots, and what follows the correction suffers; with fewer, the old
+answer stays."""

@@ -49,7 +49,8 @@ def train_transcoder(activations: MLPActivations, config: TrainerConfig) -> Tran
     """Train on ``activations``; deterministic in ``config.seed``, float32 on the device of the activations.
 
     Returns:
-        A transcoder in the units of ``activations``, input bias and scales folded in.
+        A transcoder in the units of ``activations``, input bias and scales folded in. Its decoder rows have length 1, so that an
+        activation says how much the feature adds to the output, and activations of different features compare.
 
     Source: decoder-norm-weighted L1 after Anthropic, "Update on how we train SAEs" (April 2024).
     """
@@ -88,7 +89,9 @@ def train_transcoder(activations: MLPActivations, config: TrainerConfig) -> Tran
         if step % 100 == 0:
             progress.set_postfix(error=f"{error.item():.4f}", l0=f"{(features > 0).sum(1).float().mean().item():.1f}")
     with torch.no_grad():
-        return Transcoder.from_matrices(w_enc / scale_in, b_enc.detach(), w_dec * scale_out, b_out * scale_out + target_mean, b_dec=center)
+        lengths = w_dec.norm(dim=1) * scale_out
+        w_enc, b_enc, w_dec = w_enc * (lengths / scale_in), b_enc * lengths, w_dec * (scale_out / lengths[:, None])
+        return Transcoder.from_matrices(w_enc, b_enc, w_dec, b_out * scale_out + target_mean, b_dec=center)
 
 
 @torch.inference_mode()

@@ -19,6 +19,7 @@ def test_explains_new_data_with_few_features() -> None:
     transcoder = train_transcoder(sparse_function(0), TrainerConfig(expansion_factor=4, steps=600, batch_size=512))
     fit = measure_fit(transcoder, sparse_function(1))
     assert fit.fvu < 0.1 and fit.l0 < 16
+    assert torch.allclose(transcoder.down_proj.weight.norm(dim=0), torch.ones(32), atol=1e-5)
     mean_only = Transcoder(8, 32, 8).requires_grad_(False)
     torch.nn.init.zeros_(mean_only.down_proj.weight)
     mean_only.down_proj.bias.copy_(sparse_function(1).outputs.mean(0))
