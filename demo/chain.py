@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from demo.datasets import write_dataset
 from demo.edit_requests import CORRECTIONS
-from demo.settings import DATA, EDIT, KIND, LAYER, STEPS
+from demo.settings import DATA, EDIT, KIND, LAYER
 from huggingface.load import load_model_and_tokenizer
 from stages import run_stage
 from tcpe.config import RunConfig
@@ -96,7 +96,7 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
         progress.update()
         for row, family in enumerate(CORRECTIONS):
             stages = {
-                "TCPE_pre": chain.stage(f"{family}/TCPE_pre", "TCPE_pre", i=row, save_k_v_upd=True, v_num_grad_steps=STEPS[family]),
+                "TCPE_pre": chain.stage(f"{family}/TCPE_pre", "TCPE_pre", i=row, save_k_v_upd=True),
                 "TCPE": chain.stage(f"{family}/TCPE", "TCPE", i=row),
                 "ablation": chain.stage(f"{family}/ablation", "TCPE", i=row, abla_exp=True),
             }

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).parent.parent / "data" / "demo"
-LAYER = 4
+LAYER = 5
 """The layer that is edited, of 0 to 5; its MLP has the transcoder."""
 
 KIND = "TC_ef4"
@@ -16,13 +16,10 @@ EDIT: dict[str, Any] = {
     "mom2_n_samples": 600,
     "epsilon": 0.1,
     "context_template_length_params": [],
+    "v_num_grad_steps": 50,
     "v_lr": 0.1,
     "clamp_norm_factor": 4,
     "upd_decay": 1.0,
-    "lim": 0.1,
+    "lim": 0.5,
 }
 """Flags of `run_tcpe.py` for every edit of the embedded model."""
-
-STEPS = {"array": 42, "cast": 25, "constant": 30, "length": 27, "math": 42}
-"""``--v_num_grad_steps`` of each family. With more, the value overshoots, and what follows the correction suffers; with fewer, the old
-answer stays."""
