@@ -34,7 +34,11 @@ _MATH = {"max", "min", "abs", "floor", "ceil", "round", "exp", "log", "log10", "
 _MATH_OF_REALS = {"sqrt", "pow", "cbrt"}
 _STRING_METHODS = {"charAt", "substring", "equals", "isEmpty"}
 _D_KEYWORDS = frozenset(
-    ["alias", "auto", "body", "cast", "dchar", "debug", "delegate", "deprecated", "export", "extern", "foreach", "function", "immutable", "in", "inout", "invariant", "is", "lazy", "macro", "mixin", "module", "nothrow", "out", "override", "pragma", "pure", "real", "ref", "scope", "shared", "string", "struct", "template", "typeid", "typeof", "ubyte", "ucent", "uint", "ulong", "union", "unittest", "ushort", "version", "wchar", "with", "wstring"]
+    """
+    alias auto body cast dchar debug delegate deprecated export extern foreach function immutable in inout invariant is lazy macro
+    mixin module nothrow out override pragma pure real ref scope shared string struct template typeid typeof ubyte ucent uint ulong
+    union unittest ushort version wchar with wstring
+    """.split()
 )  # Java identifiers that D reserves
 _INDENT = "    "
 

@@ -189,10 +189,8 @@ class _Draft:
             name = self.name("best", "top", "high", "most")
             value = self.value(element)
             start = "Integer.MIN_VALUE" if family == "constant" else rng.choice([first] if first and rng.random() < 0.5 else ["0", self.small()])
-            if family == "math":
-                inside = [f"{name} = Math.max({name}, {value});"]
-            else:
-                inside = _block(f"if ({value} > {name})", [f"{name} = {value};"])
+            larger = _block(f"if ({value} > {name})", [f"{name} = {value};"])
+            inside = [f"{name} = Math.max({name}, {value});"] if family == "math" else larger
             if rng.random() < 0.3:
                 inside = _block(f"if ({condition})", inside)
         elif kind == "count":
@@ -221,7 +219,7 @@ class _Draft:
             return [f"int {result} = {narrow};", rng.choice([f"return {result};", f"return {result} + {c};", f"return {result} * {c};"])]
         plain = [f"return {name};"]
         choices = [plain, plain, plain, [f"return {name} + {c};"], [f"return {name} * {c};"], [f"return {name} % {self.modulus()};"]]
-        choices.append(_block(f"if ({name} > {c})", plain) + [f"return {rng.choice(['0', '-1', c])};"])
+        choices.append([*_block(f"if ({name} > {c})", plain), f"return {rng.choice(['0', '-1', c])};"])
         return rng.choice(choices)
 
 
@@ -363,9 +361,10 @@ def _prefix_table(draft: _Draft) -> None:
     draft.table("int", table, n)
     draft.body.append(f"{table}[0] = {array}[0];")
     c = draft.small()
-    step = rng.choice([f"{table}[i - 1] + {array}[i]", f"{table}[i - 1] - {array}[i]", f"{table}[i - 1] + {array}[i] * {c}", f"{array}[i] - {array}[i - 1]"])
+    here, back = f"{array}[i]", f"{table}[i - 1]"
+    step = rng.choice([f"{back} + {here}", f"{back} - {here}", f"{back} + {here} * {c}", f"{here} - {array}[i - 1]"])
     if draft.family == "math":
-        step = rng.choice([f"Math.max({array}[i], {table}[i - 1] + {array}[i])", f"Math.max({table}[i - 1], {array}[i])"])
+        step = rng.choice([f"Math.max({here}, {back} + {here})", f"Math.max({back}, {here})"])
     draft.body += _block(f"for (int i = 1; i < {n}; i++)", [f"{table}[i] = {step};"])
     if draft.family in (None, "constant", "array") and rng.random() < 0.5:
         inside, after = draft.accumulator(f"{table}[i]", f"{table}[0]")
@@ -418,8 +417,8 @@ def _test_all(draft: _Draft) -> None:
     neighbour = f"{array}[i] {rng.choice(['<', '>', '=='])} {array}[i - 1]"
     condition = neighbour if rng.random() < 0.5 else draft.condition(f"{array}[i]")
     found = rng.choice(["true", "false"])
-    body = _block(f"if ({condition})", [f"return {found};"])
-    draft.body += _block(f"for (int i = 1; i < {n}; i++)", body) + [f"return {'false' if found == 'true' else 'true'};"]
+    loop = _block(f"for (int i = 1; i < {n}; i++)", _block(f"if ({condition})", [f"return {found};"]))
+    draft.body += [*loop, f"return {'false' if found == 'true' else 'true'};"]
 
 
 def _euclid(draft: _Draft) -> None:

@@ -19,7 +19,7 @@ class _GrowingLayer(DynamicLayer):
         self._buffers = [states[..., :0, :] for states in (key_states, value_states)]
 
     def update(
-        self, key_states: Float[Tensor, "row head new d_head"], value_states: Float[Tensor, "row head new d_head"], *args, **kwargs
+        self, key_states: Float[Tensor, "row head new d_head"], value_states: Float[Tensor, "row head new d_head"], *_args: object, **_kwargs: object
     ) -> tuple[Float[Tensor, "row head column d_head"], Float[Tensor, "row head column d_head"]]:
         start = self.get_seq_length()
         if not self.is_initialized:

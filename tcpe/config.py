@@ -83,7 +83,7 @@ class RunConfig:
             return []
         edits = [(self.i, self.lim, self.upd_decay)]
         for text in self.more_edits:
-            row, lim, decay = (text.split(":") + ["", ""])[:3] if text.count(":") < 3 else ("", "", "")
+            row, lim, decay = [*text.split(":"), "", ""][:3] if text.count(":") < 3 else ("", "", "")
             try:
                 edits.append((int(row), float(lim or self.lim), float(decay or self.upd_decay)))
             except ValueError as error:

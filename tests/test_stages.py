@@ -46,7 +46,7 @@ def config(tmp_path, monkeypatch):
         rows = csv.writer(file)
         rows.writerow(["Error", "brief_description", "prompt", "subject", "target_new", "layer_2_TC"])
         rows.writerow(["3", "cast", "int f() {{ return{} n; }}", " (int)", " cast(int)", "0"])
-        rows.writerow(["4", "array", "int dp{} = 3;", "[]", " int[] dp", "1"])
+        rows.writerow(["4", "array", "int dp{} = 3;", "[]", " int[] dp", "0"])
     return RunConfig(
         MODEL_NAME="given",
         layer_num=2,

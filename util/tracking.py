@@ -31,7 +31,7 @@ class RunTracker:
     def __init__(self, folder: Path, name: str, config: dict[str, Any]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = open(folder / METRICS_FILE, "w", encoding="utf-8")
+            self._file = open(folder / METRICS_FILE, "w", encoding="utf-8")  # noqa: SIM115 - closed with the run
         except OSError as error:
             raise UserError(f"Cannot write {folder / METRICS_FILE}: {error.strerror}; give a folder that you may write to.") from error
         self._run = _start_wandb(folder, name, config)

@@ -11,7 +11,10 @@ from tcpe.config import RunConfig, add_flags
 from util.cli import ArgumentParser
 from util.errors import UserError
 
-GIVEN = ["--MODEL_NAME", "m", "--layer_num", "4", "--output_file_path", "out", "--alg_name", "TCPE", "--i", "0", "--translation_batch_size", "8", "--preKE_cluster_result", "b", "--container_workspace", "w"]
+GIVEN = [
+    *("--MODEL_NAME", "m", "--layer_num", "4", "--output_file_path", "out", "--alg_name", "TCPE", "--i", "0"),
+    *("--translation_batch_size", "8", "--preKE_cluster_result", "b", "--container_workspace", "w"),
+]
 
 
 def parse(*more):

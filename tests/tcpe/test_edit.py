@@ -32,7 +32,7 @@ def model(request):
     return model
 
 
-def update_of(model, seed=0):
+def update_of(model):
     key = compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts)
     direction = key_direction(collect_second_moment(model, TOKENIZER, LAYER, TEXTS), key, 1e-2)
     return make_update(model, LAYER, key, direction, compute_value(model, TOKENIZER, LAYER, CONTEXTS, SETTINGS))

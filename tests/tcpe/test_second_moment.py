@@ -14,7 +14,7 @@ TOKENIZER = tiny_tokenizer()
 TEXTS = ["int x = 3;" * 4, "double z", "return dp.length;"]
 
 
-def moment_of(rows, sparse=False):
+def moment_of(rows):
     total = SecondMomentSum(rows.shape[1])
     for part in rows.split(7):
         total.add(part)
