@@ -21,9 +21,11 @@ FAMILIES = {
 
 INPUTS = 8
 _INDENT = "    "
+_NUMBER_NAMES = ("x", "k", "y", "t", "limit")
 
 Lines = list[str]
 DrawValue = Callable[[random.Random], list[Any]]
+"""Draws the value of one parameter, in a list."""
 
 
 @dataclass(frozen=True)
@@ -92,18 +94,17 @@ class _Draft:
         self.rng = rng
         self.family = family
         self.params: list[tuple[str, str]] = []
-        self.draw_values: list[DrawValue] = []
+        self.draw_values: list[DrawValue | None] = []  # None: the number of elements of the first parameter
         self.body: Lines = []
         self.return_type = "int"
         self.used: set[str] = {"i", "j"}
-        self.length_of: Callable[[list[Any]], int] = lambda values: len(values[0])
 
     def finish(self) -> DemoFunction:
         inputs = []
         for _ in range(INPUTS):
             values: list[Any] = []
             for draw in self.draw_values:
-                values += draw(self.rng) if draw is not _length else [self.length_of(values)]
+                values += draw(self.rng) if draw else [len(values[0])]
             inputs.append(tuple(values))
         head = f"{self.return_type} solution({', '.join(f'{kind} {name}' for kind, name in self.params)})"
         return DemoFunction(
@@ -123,7 +124,7 @@ class _Draft:
     def modulus(self) -> str:
         return self.rng.choice(["7", "11", "13", "97", "100", "101"])
 
-    def param(self, kind: str, name: str, draw: DrawValue) -> str:
+    def param(self, kind: str, name: str, draw: DrawValue | None) -> str:
         self.params.append((kind, name))
         self.draw_values.append(draw)
         return name
@@ -131,8 +132,8 @@ class _Draft:
     def array(self, low: int = -20) -> str:
         return self.param("int[]", self.name("arr", "a", "nums", "data"), lambda rng: [_numbers(rng, low)])
 
-    def number(self, low: int = 1, high: int = 20, kind: str = "int") -> str:
-        return self.param(kind, self.name("x", "k", "y", "t", "limit"), lambda rng: [rng.randint(low, high)])
+    def number(self, low: int = 1, high: int = 20) -> str:
+        return self.param("int", self.name(*_NUMBER_NAMES), lambda rng: [rng.randint(low, high)])
 
     def size(self, owner: str, method: bool = False) -> str:
         """The number of elements: a parameter, or read from the array or string, which is the length family."""
@@ -140,7 +141,7 @@ class _Draft:
         if self.family == "length":
             self.body.append(f"int {name} = {owner}.length{'()' if method else ''};")
         else:
-            self.param("int", name, _length)
+            self.param("int", name, None)
         return name
 
     # Pieces of the body
@@ -164,7 +165,7 @@ class _Draft:
     @property
     def others(self) -> Lines:
         """Number parameters that a condition may compare with."""
-        return [name for kind, name in self.params if kind == "int" and name in ("x", "k", "y", "t", "limit")]
+        return [name for kind, name in self.params if kind == "int" and name in _NUMBER_NAMES]
 
     def table(self, kind: str, name: str, size: str) -> None:
         """A local array; C-style brackets are the array family."""
@@ -221,11 +222,6 @@ class _Draft:
         choices = [plain, plain, plain, [f"return {name} + {c};"], [f"return {name} * {c};"], [f"return {name} % {self.modulus()};"]]
         choices.append([*_block(f"if ({name} > {c})", plain), f"return {rng.choice(['0', '-1', c])};"])
         return rng.choice(choices)
-
-
-def _length(rng: random.Random) -> list[Any]:
-    """Marks a parameter that is the number of elements of the first one."""
-    raise NotImplementedError
 
 
 def _numbers(rng: random.Random, low: int = -20) -> list[int]:
