@@ -5,6 +5,7 @@ All of it goes through the same stages as a user's own commands, and leaves the 
 
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,12 @@ class _Chain:
         }
 
     def stage(self, name: str, alg_name: str, **flags: Any) -> Figures:
-        """Run one stage into the folder ``name`` and return its metrics."""
+        """Run one stage into the folder ``name`` and return its metrics; its seconds are added to those of its last name."""
         config = RunConfig(**{**self.common, "output_file_path": str(self.folder / name), "alg_name": alg_name, **flags})
+        start = time.perf_counter()
         metrics = run_stage(config, self.model_and_tokenizer)
-        for step, seconds in metrics["seconds"].items():
-            self.seconds[step] = round(self.seconds.get(step, 0) + seconds, 3)
+        stage = Path(name).name
+        self.seconds[stage] = round(self.seconds.get(stage, 0) + time.perf_counter() - start, 3)
         return metrics
 
 
@@ -139,5 +141,5 @@ def table(summary: Figures) -> str:
     for family, stage, targets, figures in [*rows, ("together", "TCPE", all_targets, summary["multi_error"])]:
         shares = "".join(f"{'-' if figures[name] is None else f'{100 * figures[name]:.1f}':>10}" for name in names)
         lines.append(f"{family:10}{stage:10}{targets:>8}{figures['columns']:>8}{shares}")
-    seconds = ", ".join(f"{step} {value:.0f} s" for step, value in summary["seconds"].items())
+    seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in summary["seconds"].items())
     return "\n".join(lines) + f"\n{seconds}; at most {summary['peak_memory_mb']:.0f} MB\n"
