@@ -6,6 +6,7 @@ Here the edit and the benchmark meet: `tcpe` knows nothing of D, and `d_running`
 import dataclasses
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,7 +19,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from d_running.cluster import CLUSTER_CSV, Clustering, nearest_cluster, read_clustering, write_clustering
 from d_running.compiler import find_compiler
 from d_running.dataset import Sample, load_samples
-from d_running.embedding import load_embedder
+from d_running.embedding import Embedder, load_embedder
+from d_running.java_text import natural_java
 from d_running.judge import JudgeConfig, judge
 from d_running.prompt import translation_prompt
 from d_running.sandbox import choose_tier
@@ -28,13 +30,16 @@ from huggingface.digest import model_digest, tokenizer_digest
 from huggingface.drafts import DraftedGeneration
 from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
+from huggingface.transcoder import Transcoder
 from huggingface.transcoder_adapter import spliced, unexplained_variance
 from tcpe import tcpe_main, tcpe_pre
 from tcpe.config import RunConfig
+from tcpe.contexts import build_contexts
 from tcpe.request import EditRequest, load_request, target_column
 from tcpe.run_folder import TRANSLATIONS, UPDATE, check_writable, open_run
-from tcpe.update import Edit, RankOneUpdate, applied, shared_features
-from util.errors import BenchmarkError, RequestError
+from tcpe.texts import load_texts
+from tcpe.update import Edit, RankOneUpdate, applied, check_fits, shared_features
+from util.errors import BenchmarkError, CheckpointError, RequestError
 from util.files import write_json
 from util.seeds import set_seed
 from util.tracking import RunTracker
@@ -43,7 +48,10 @@ logger = logging.getLogger(__name__)
 
 METRICS, TIMING = "metrics.json", "timing.json"
 FIT_SAMPLES = 8
-"""Functions on whose prompts the transcoder's fit is reported."""
+"""Functions on whose prompts the transcoder's fit is measured."""
+
+REFUSED_VARIANCE = 0.9
+"""A transcoder that leaves more of the variance unexplained is refused: 1 is no better than the mean."""
 
 Metrics = dict[str, Any]
 
@@ -62,16 +70,20 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
         UserError: for anything that the user can mend; earlier results are left intact.
     """
     seconds: dict[str, float] = {}
-    check_writable(config.output)
+    compared = config.alg_name != "noKE" and not config.translate_only
+    # All that a user can have got wrong is looked at before anything is written, and before the model is loaded where possible.
+    for folder in (config.output, Path(config.container_workspace)):
+        check_writable(folder)
     if not config.translate_only:
         find_compiler()
         choose_tier(config.allow_unsafe_execution)
+        embed = load_embedder(config.embedding_model, config.max_length, config.trust_remote_code)
     samples = load_samples(Path(config.originals_path), Path(config.d_params_path))
-    compared = config.alg_name != "noKE" and not config.translate_only
     before = read_clustering(Path(config.preKE_cluster_result)) if compared else None
     requests = [load_request(config.edit_sequence_path, row, config.layer_num, config.kind) for row, _, _ in config.edits]
-    targets = _target_clusters(config, requests, before) if before is not None else []
+    targets = _target_clusters(config, requests, before, embed) if before is not None else []
     edits = tcpe_main.load_edits(config, requests) if config.alg_name == "TCPE" else []
+    texts = load_texts(config.mom2_dataset, config.mom2_n_samples) if config.alg_name == "TCPE_pre" else []
     with _timed(seconds, "load"):
         set_seed(config.seed)
         model, tokenizer = model_and_tokenizer or load_model_and_tokenizer(
@@ -80,31 +92,41 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
         layer_of(model, config.layer_num)
         transcoder = load_transcoder(config.TC_layer_file) if config.TC_layer_file else None
     prompt_of = partial(translation_prompt, tokenizer)
+    prompts = {sample.name: prompt_of(natural_java(sample.java)) for sample in samples}
+    for request in requests:
+        build_contexts(tokenizer, request, (), config.fact_token)
     metrics: Metrics = {}
     if transcoder is not None:
-        prompts = [prompt_of(sample.java) for sample in samples[:FIT_SAMPLES]]
-        metrics["transcoder_fvu"] = unexplained_variance(model, tokenizer, config.layer_num, transcoder, prompts)
+        metrics["transcoder_fvu"] = _checked_fit(config, model, tokenizer, transcoder, list(prompts.values())[:FIT_SAMPLES])
     name = config.run_name or config.output.name
     with spliced(model, config.layer_num, transcoder) if transcoder is not None else nullcontext():
-        open_run(config, _content(model, tokenizer, samples, requests, edits))
+        for edit in edits:
+            check_fits(edit.update, model, config.layer_num)
+        open_run(config, _content(model, tokenizer, prompts, requests, edits, texts))
         with RunTracker(config.output, name, dataclasses.asdict(config)) as tracker:
             if config.alg_name == "TCPE_pre":
                 with _timed(seconds, "edit"):
-                    update = _computed_update(config, requests[0], model, tokenizer)
+                    update = _computed_update(config, requests[0], texts, model, tokenizer)
                 edits = [Edit(update)]
                 for step, losses in enumerate(update.details["losses"]):
                     tracker.log(value_step=step, **losses)
             metrics |= _describe(edits)
             with _timed(seconds, "translate"), applied(model, edits):
                 drafts = Path(config.container_workspace, "drafts.json")
+                if config.invalidate_cache:
+                    drafts.unlink(missing_ok=True)
                 generate = DraftedGeneration(model, tokenizer, drafts, config.translation_batch_size)
                 translate_samples(samples, generate, prompt_of, config.output / TRANSLATIONS, config.translation_batch_size)
             if not config.translate_only:
                 with _timed(seconds, "judge"):
-                    metrics |= _judge(config, samples, targets, before)
+                    clustering, figures = _judge(config, samples, targets, before)
+                metrics |= figures
             timing = {step: round(value, 3) for step, value in seconds.items()}
             tracker.log(**metrics, seconds=timing)
-    write_json(config.output / METRICS, metrics)
+    if not config.translate_only:
+        write_json(config.output / METRICS, metrics)
+        if config.alg_name == "noKE":
+            _publish(config, clustering)
     write_json(config.output / TIMING, timing)
     return metrics | {"seconds": timing}
 
@@ -117,26 +139,51 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = time.perf_counter() - start
 
 
+def _checked_fit(
+    config: RunConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, transcoder: Transcoder, prompts: list[str]
+) -> float | None:
+    """The fraction of the MLP's variance over ``prompts`` that the transcoder leaves unexplained; None if that is no number.
+
+    Raises:
+        CheckpointError: if it explains hardly anything, unless that check is skipped.
+    """
+    fraction = unexplained_variance(model, tokenizer, config.layer_num, transcoder, prompts)
+    if not (fraction < REFUSED_VARIANCE or config.skip_site_check):
+        raise CheckpointError(
+            f"The transcoder {config.TC_layer_file} leaves {fraction:.0%} of the variance of layer {config.layer_num}'s MLP output unexplained: it "
+            "is of another model, layer or site; give the right --TC_layer_file and --layer_num, or --skip_site_check."
+        )
+    return fraction if math.isfinite(fraction) else None
+
+
 def _content(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, samples: list[Sample], requests: list[EditRequest], edits: list[Edit]
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: dict[str, str],
+    requests: list[EditRequest],
+    edits: list[Edit],
+    texts: list[str],
 ) -> dict[str, Any]:
     """What the run's translations depend on beside its flags."""
     return {
         "model": model_digest(model),
         "tokenizer": tokenizer_digest(tokenizer),
-        "functions": [[sample.name, sample.java] for sample in samples],
-        "requests": [dataclasses.asdict(request) for request in requests],
+        "functions": prompts,
+        "requests": [[getattr(request, name) for name in tcpe_main.DECIDES_UPDATE] for request in requests],
         "updates": [[hashlib.sha256(vector.numpy().tobytes()).hexdigest() for vector in edit.update.vectors()] for edit in edits],
+        "mom2_dataset": hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest(),
     }
 
 
-def _computed_update(config: RunConfig, request: EditRequest, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> RankOneUpdate:
+def _computed_update(
+    config: RunConfig, request: EditRequest, texts: list[str], model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> RankOneUpdate:
     """The request's update, computed unless an interrupted run left it in the output folder; saved where the user asks for it."""
     path = config.output / UPDATE
     if path.with_name(f"{UPDATE}.json").is_file():
         update = RankOneUpdate.load(path)
     else:
-        update = tcpe_pre.run(config, request, model, tokenizer)
+        update = tcpe_pre.run(config, request, texts, model, tokenizer)
         update.save(path)
     if config.save_k_v_upd:
         update.save(tcpe_main.update_path(config, config.edits[0][0]))
@@ -150,7 +197,7 @@ def _describe(edits: list[Edit]) -> Metrics:
     return {"columns": len(set().union(*(edit.columns().tolist() for edit in edits)))} | (shared_features(edits) if len(edits) > 1 else {})
 
 
-def _target_clusters(config: RunConfig, requests: list[EditRequest], before: Clustering) -> list[str]:
+def _target_clusters(config: RunConfig, requests: list[EditRequest], before: Clustering, embed: Embedder) -> list[str]:
     """The clusters that the requests name, or where one names none, the cluster whose messages are like its description.
 
     Raises:
@@ -160,7 +207,6 @@ def _target_clusters(config: RunConfig, requests: list[EditRequest], before: Clu
     for request in requests:
         names = request.target_clusters
         if not names:
-            embed = load_embedder(config.embedding_model, config.max_length, config.trust_remote_code)
             nearest = nearest_cluster(before, request.brief_description, embed, config.threshold)
             names = [nearest] if nearest is not None else []
             logger.info("The target of request %s is the cluster of %r: %s", request.error, request.brief_description, nearest)
@@ -174,17 +220,15 @@ def _target_clusters(config: RunConfig, requests: list[EditRequest], before: Clu
     return targets
 
 
-def _judge(config: RunConfig, samples: list[Sample], targets: list[str], before: Clustering | None) -> Metrics:
-    """Compile, run and cluster what was translated, and compare it with ``before``; noKE's result becomes the next runs' ``before``."""
-    judge_config = JudgeConfig(
-        cache_dir=Path(config.container_workspace, "verdicts"),
-        **{field.name: getattr(config, field.name) for field in dataclasses.fields(JudgeConfig) if hasattr(config, field.name)},
-    )
+def _judge(config: RunConfig, samples: list[Sample], targets: list[str], before: Clustering | None) -> tuple[Clustering, Metrics]:
+    """Compile, run and cluster what was translated, and compare it with ``before``."""
+    shared = {field.name for field in dataclasses.fields(JudgeConfig)} & {field.name for field in dataclasses.fields(config)}
+    judge_config = JudgeConfig(Path(config.container_workspace), **{name: getattr(config, name) for name in shared})
     clustering, metrics = judge(config.output / TRANSLATIONS, samples, config.output, judge_config, before, targets)
-    if config.alg_name == "noKE":
-        _publish(config, clustering)
-        return {"samples": metrics.samples, "accuracy": metrics.overall_accuracy_after, "clusters": len(clustering.names)}
-    return {"target_clusters": targets} | dataclasses.asdict(metrics)
+    if before is None:
+        figures = {"samples": metrics.samples, "accuracy": metrics.overall_accuracy_after, "clusters": len(clustering.names)}
+        return clustering, figures
+    return clustering, {"target_clusters": targets} | dataclasses.asdict(metrics)
 
 
 def _publish(config: RunConfig, clustering: Clustering) -> None:

@@ -1,15 +1,14 @@
 """The whole judgement of a folder of translations: compiled and run, clustered, and compared with before."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from d_running.cluster import MAX_LENGTH, THRESHOLD, Clustering, align, cluster_results, compiler_of, write_clustering
 from d_running.dataset import Sample
 from d_running.embedding import BUILTIN, load_embedder
-from d_running.evaluation import METRICS_FILE, Metrics, evaluate
+from d_running.evaluation import Metrics, evaluate
 from d_running.unit_test import CACHE_DIR, COMPILE_LIMIT, RUN_LIMIT, run_unit_tests
-from util.files import write_json
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def judge(
     before: Clustering | None = None,
     target_clusters: Sequence[str] = (),
 ) -> tuple[Clustering, Metrics]:
-    """Judge translations and write results.json, the clustering and metrics.json to ``output``.
+    """Judge translations and write results.json and the clustering to ``output``.
 
     Without ``before`` the clustering is compared with itself. What was judged before is taken from the cache.
 
@@ -71,5 +70,4 @@ def judge(
         clustering = align(clustering, before, embed, config.threshold)
     metrics = evaluate(before or clustering, clustering, target_clusters, config.allow_version_change)
     write_clustering(clustering, output)
-    write_json(Path(output) / METRICS_FILE, asdict(metrics))
     return clustering, metrics

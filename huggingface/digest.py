@@ -3,24 +3,34 @@
 import hashlib
 
 import torch
-from torch import nn
-from transformers import PreTrainedTokenizerFast
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 SAMPLED_ENTRIES = 4096
 """Entries of a tensor that go into the digest as they are; the sum stands for the rest, so that 7 billion weights take seconds."""
 
+PART = 1 << 28
+"""Bytes that are summed at a time."""
 
-def model_digest(model: nn.Module) -> str:
-    """Changes with any tensor's name, type or shape, and (but for sums that stay equal) with any weight."""
-    digest = hashlib.sha256()
+
+def model_digest(model: PreTrainedModel) -> str:
+    """Changes with the configuration, any module's class, any tensor's name, type or shape, and (but for equal sums) any weight."""
+    digest = hashlib.sha256(model.config.to_json_string().encode())
+    digest.update(repr([(name, type(module).__name__) for name, module in model.named_modules()]).encode())
     for name, tensor in sorted(model.state_dict().items()):
         flat = tensor.detach().flatten()
         sample = flat[:: max(1, flat.numel() // SAMPLED_ENTRIES)].cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} {flat.sum(dtype=torch.float64).item()}".encode())
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} {_sum(flat)}".encode())
         digest.update(sample.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
+def _sum(flat: Tensor) -> int:
+    """The sum of a tensor, whatever the number of threads: of its bytes as integers, which have no rounding."""
+    whole = flat.contiguous().view(torch.uint8)
+    return sum(int(part.sum(dtype=torch.int64)) for part in whole.split(PART))
+
+
 def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
-    """Changes with anything that changes how texts are tokenised."""
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    """Changes with anything that changes how texts are tokenised or prompts are written."""
+    return hashlib.sha256(f"{tokenizer.backend_tokenizer.to_str()}{tokenizer.chat_template}".encode()).hexdigest()

@@ -50,6 +50,11 @@ def load_model_and_tokenizer(
     tokenizer.padding_side = "left"
     architecture_of(model)
     if device_map is None:
-        model.to(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        try:
+            model.to(device)
+        except (RuntimeError, AssertionError) as error:
+            first_line = str(error).partition("\n")[0]
+            raise UserError(f"The model cannot be put on --device {device}: {first_line}") from error
     logger.info("Loaded %s: %s, %.1f million parameters", name, type(model).__name__, model.num_parameters() / 1e6)
     return model.eval(), tokenizer

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 MLP_INPUT_SITES = ("mlp_in", "mlp.hook_in")
 NORMALIZED_SITE = "ln2.hook_normalized"
+MLP_OUTPUT_SITES = ("mlp_out", "hook_mlp_out", "mlp.hook_out")
 
-SUSPICIOUS_VARIANCE = 0.5
-"""A transcoder that leaves more of the variance unexplained is likely of another model, layer or site."""
+_BLOCK = re.compile(r"^blocks\.\d+\.")
 
 
 def adapt(transcoder: Transcoder, model: PreTrainedModel, layer: int) -> Transcoder:
@@ -38,8 +39,11 @@ def adapt(transcoder: Transcoder, model: PreTrainedModel, layer: int) -> Transco
     found = (transcoder.up_proj.in_features, transcoder.down_proj.out_features)
     if found != (width, width):
         raise CheckpointError(f"The transcoder maps width {found[0]} to {found[1]}, but the model has width {width}; give the model's own.")
-    adapted, reads = copy.deepcopy(transcoder), transcoder.sites.reads
-    if reads.endswith(NORMALIZED_SITE):
+    adapted = copy.deepcopy(transcoder)
+    reads, writes = (_BLOCK.sub("", site) for site in (transcoder.sites.reads, transcoder.sites.writes))
+    if writes not in MLP_OUTPUT_SITES:
+        raise CheckpointError(f"The transcoder writes {writes}, which is not the MLP's output; known are {', '.join(MLP_OUTPUT_SITES)}.")
+    if reads == NORMALIZED_SITE:
         norm = layer_module.get_submodule(architecture.mlp_norm)
         weight = norm.weight.detach().double().cpu() + architecture.norm_weight_offset
         if not weight.all():
@@ -49,7 +53,7 @@ def adapt(transcoder: Transcoder, model: PreTrainedModel, layer: int) -> Transco
         adapted.up_proj.weight.copy_(encoder)
         if bias is not None:
             adapted.up_proj.bias.copy_(adapted.up_proj.bias.double() - encoder @ bias.detach().double().cpu())
-    elif not reads.endswith(MLP_INPUT_SITES):
+    elif reads not in MLP_INPUT_SITES:
         raise CheckpointError(
             f"The transcoder reads {reads}, which cannot be mapped to the MLP's input; known are {', '.join(MLP_INPUT_SITES)} and "
             f"{NORMALIZED_SITE}."
@@ -103,6 +107,5 @@ def unexplained_variance(
     if len(target) < 2:
         raise UserError("There are too few tokens to measure the transcoder on; give longer texts.")
     fraction = ((target - prediction).square().sum() / (target - target.mean(0)).square().sum()).item()
-    level = logging.WARNING if fraction > SUSPICIOUS_VARIANCE else logging.INFO
-    logger.log(level, "The transcoder leaves %.2f %% of the variance of layer %d's MLP output unexplained", 100 * fraction, layer)
+    logger.info("The transcoder leaves %.2f %% of the variance of layer %d's MLP output unexplained", 100 * fraction, layer)
     return fraction

@@ -46,6 +46,7 @@ class RunConfig:
     clamp_norm_factor: int = _flag(4, "the value's shift is at most this many times as long as the value itself")
     kl_factor: float = _flag(0.0625, "weight of the term that keeps what the model says of the subject itself")
     v_weight_decay: float = _flag(1e-3, "weight of the shift's relative squared length")
+    skip_site_check: bool = _flag(False, "use a transcoder even if it explains hardly anything of the layer's MLP")
     save_k_v_upd: bool = _flag(False, "save the computed update under --save_path")
     save_path: str | None = _flag(None, "folder that updates are saved to and loaded from; by default updates in --container_workspace")
     upd_decay: float = _flag(1.1, "TCPE divides the update by this")
@@ -126,10 +127,16 @@ class RunConfig:
                 raise UserError(f"--lim {lim} must be an activation, at least 0, or -1 for all columns.")
             if not decay > 0:
                 raise UserError(f"--upd_decay must be above 0, not {decay}.")
+        before = Path(self.preKE_cluster_result)
+        if before.suffix in (".json", ".csv") and before.name not in ("cluster.json", "cluster.csv"):
+            raise UserError(f"--preKE_cluster_result {before} must be a folder, or the cluster.json or cluster.csv in it.")
+        folder = before.parent if before.suffix in (".json", ".csv") else before
+        if self.alg_name != "noKE" and folder.resolve() == self.output.resolve():
+            raise UserError(f"--output_file_path and --preKE_cluster_result are both {folder}; what was measured before the edit must not be lost.")
+        if self.abla_exp and any(lim == -1 for _, lim, _ in self.edits):
+            raise UserError("--abla_exp with --lim -1 leaves no column to edit; give another lim.")
         if self.alg_name != "TCPE" and (self.abla_exp or self.more_edits):
             raise UserError("--abla_exp and --more_edits belong to --alg_name TCPE.")
-        if self.abla_exp and self.lim == -1:
-            raise UserError("--abla_exp with --lim -1 leaves no column to edit; give another --lim.")
         pairs = self.context_template_length_params
         if not isinstance(pairs, list) or not all(_is_pair_of_counts(pair) for pair in pairs):
             raise UserError(f"--context_template_length_params {pairs} must be a JSON list of [length, n], such as [[10, 1]].")

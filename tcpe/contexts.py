@@ -50,7 +50,8 @@ def sample_templates(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, length_params: Sequence[tuple[int, int]], seed: int
 ) -> list[str]:
     """Texts that the model writes on its own, to put before a prompt: ``n`` of ``length`` tokens for each ``(length, n)``."""
-    return [text for length, n in length_params for text in sample_texts(model, tokenizer, n, length, seed)]
+    seeds = enumerate(length_params, seed)  # one each: otherwise equal pairs would give the same texts
+    return [text for own_seed, (length, n) in seeds for text in sample_texts(model, tokenizer, n, length, own_seed)]
 
 
 def build_contexts(

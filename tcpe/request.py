@@ -80,7 +80,6 @@ def load_request(path: str | Path, index: int, layer: int, mlp_or_tc: str) -> Ed
     Raises:
         RequestError: naming the missing column, the number of rows, or what is wrong with the row.
     """
-    column = target_column(layer, mlp_or_tc)
     csv.field_size_limit(sys.maxsize)
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -92,6 +91,10 @@ def load_request(path: str | Path, index: int, layer: int, mlp_or_tc: str) -> Ed
     if not 0 <= index < len(rows):
         raise RequestError(f"--i {index} is out of range: {path} has {len(rows)} edit requests, counted from 0.")
     row = rows[index]
+    column = target_column(layer, mlp_or_tc)
+    kinds = [name for name in row if name and name.startswith(column)]
+    if mlp_or_tc == "TC" and len(kinds) == 1:  # the width was not given: the one transcoder column is meant
+        column = kinds[0]
     needed = ("Error", "brief_description", "prompt", "subject", "target_new", column)
     if missing := [name for name in needed if row.get(name) is None]:
         found = ", ".join(filter(None, rows[0]))

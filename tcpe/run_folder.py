@@ -20,7 +20,6 @@ _DECIDES = {
     "noKE": (),
     "TCPE_pre": (
         "fact_token",
-        "mom2_dataset",
         "mom2_n_samples",
         "epsilon",
         "context_template_length_params",

@@ -154,12 +154,12 @@ def collect_second_moment(
 
 
 def cached_second_moment(
-    cache: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, layer: int, texts: Sequence[str]
+    cache: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, layer: int, texts: Sequence[str], anew: bool = False
 ) -> SecondMoment:
-    """``collect_second_moment``, kept in the folder ``cache`` under a key of everything that it depends on."""
+    """``collect_second_moment``, kept in the folder ``cache`` under a key of everything that it depends on; collected again if ``anew``."""
     key = hashlib.sha256(json.dumps([model_digest(model), tokenizer_digest(tokenizer), layer, list(texts)]).encode()).hexdigest()
     path = cache / f"second_moment_{key[:32]}.safetensors"
-    if path.is_file():
+    if path.is_file() and not anew:
         try:
             return SecondMoment.load(path)
         except (OSError, SafetensorError):

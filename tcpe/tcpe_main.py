@@ -9,6 +9,9 @@ from tcpe.request import EditRequest, target_column
 from tcpe.update import Edit, RankOneUpdate
 from util.errors import EditError
 
+DECIDES_UPDATE = ("prompt", "subject", "target_new", "contexts")
+"""The fields of a request that its update depends on."""
+
 
 def update_path(config: RunConfig, row: int) -> Path:
     """Where the update of a row of the request CSV is saved, without suffix."""
@@ -27,7 +30,7 @@ def load_edits(config: RunConfig, requests: Sequence[EditRequest]) -> list[Edit]
         path = update_path(config, row)
         update = RankOneUpdate.load(path)
         made_from, wanted = update.details.get("request", {}), asdict(request)
-        if changed := [name for name in ("prompt", "subject", "target_new", "contexts") if made_from.get(name) != wanted[name]]:
+        if changed := [name for name in DECIDES_UPDATE if made_from.get(name) != wanted[name]]:
             raise EditError(f"The update {path} was made from a request with another {', '.join(changed)}; make it again with TCPE_pre.")
         if update.layer != config.layer_num:
             raise EditError(f"The update {path} was made for layer {update.layer}, not {config.layer_num}; give the right --save_path.")

@@ -12,7 +12,6 @@ from tcpe.config import RunConfig
 from tcpe.contexts import FactToken, build_contexts, sample_templates
 from tcpe.request import EditRequest
 from tcpe.second_moment import SecondMoment, cached_second_moment
-from tcpe.texts import load_texts
 from tcpe.update import RankOneUpdate, make_update
 
 
@@ -57,13 +56,13 @@ def compute_update(
     return make_update(model, layer, key, direction, value, **details)
 
 
-def run(config: RunConfig, request: EditRequest, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> RankOneUpdate:
-    """Compute the request's update as ``config`` says; statistics are kept in the workspace."""
-    # Both can fail on a user's mistake, and cost nothing beside the statistics.
-    build_contexts(tokenizer, request, (), config.fact_token)
-    texts = load_texts(config.mom2_dataset, config.mom2_n_samples)
+def run(
+    config: RunConfig, request: EditRequest, texts: Sequence[str], model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> RankOneUpdate:
+    """Compute the request's update as ``config`` says, with the second moment over ``texts``; statistics are kept in the workspace."""
     templates = sample_templates(model, tokenizer, config.context_template_length_params, config.seed)
-    moment = cached_second_moment(Path(config.container_workspace, "second_moments"), model, tokenizer, config.layer_num, texts)
+    moments = Path(config.container_workspace, "second_moments")
+    moment = cached_second_moment(moments, model, tokenizer, config.layer_num, texts, config.invalidate_cache)
     settings = ValueSettings(config.v_lr, config.v_num_grad_steps, config.clamp_norm_factor, config.kl_factor, config.v_weight_decay)
     return compute_update(
         model,

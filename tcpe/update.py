@@ -56,6 +56,7 @@ class RankOneUpdate:
         """Write ``{path}.safetensors`` (the vectors) and ``{path}.json`` (layer, widths, how it was made)."""
         tensors = {name: vector.contiguous() for name, vector in zip(TENSORS, self.vectors())}
         description = {"layer": self.layer, "d_model": len(self.value_shift), "n_features": len(self.key), **self.details}
+        _with_suffix(path, ".json").unlink(missing_ok=True)  # so that a kill in between leaves no update rather than a mixture
         write_atomically(_with_suffix(path, ".safetensors"), lambda temporary: save_file(tensors, temporary))
         write_json(_with_suffix(path, ".json"), description)
 

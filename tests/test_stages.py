@@ -57,6 +57,7 @@ def config(tmp_path, monkeypatch):
         edit_sequence_path=str(tmp_path / "requests.csv"),
         mom2_dataset=str(tmp_path / "texts.txt"),
         epsilon=0.1,
+        skip_site_check=True,
         v_num_grad_steps=5,
         save_k_v_upd=True,
         container_workspace=str(tmp_path / "work"),
@@ -125,6 +126,31 @@ def test_an_interrupted_run_continues_with_the_same_edit(config, model_and_token
     monkeypatch.setattr(stages.tcpe_pre, "run", lambda *_: pytest.fail("the update was there"))
     stages.run_stage(config, model_and_tokenizer)
     assert calls == [2, 1, 1]
+
+
+def test_a_transcoder_that_does_not_fit_is_refused(config, model_and_tokenizer):
+    with pytest.raises(UserError, match="of another model, layer or site"):
+        stages.run_stage(dataclasses.replace(as_no_ke(config), skip_site_check=False), model_and_tokenizer)
+    assert not (config.output.parent / "pre_noke/translations").exists()
+
+
+def test_a_mistake_leaves_a_finished_run_whole(config, model_and_tokenizer):
+    stages.run_stage(as_no_ke(config), model_and_tokenizer)
+    stages.run_stage(config, model_and_tokenizer)
+
+    def content():
+        return {path: path.read_bytes() for path in sorted(config.output.rglob("*")) if path.is_file()}
+
+    finished = content()
+    mistakes = {"mom2_dataset": "./nosuch.jsonl", "embedding_model": "./nosuch", "container_workspace": "/proc/nosuch", "fact_token": "subject_last"}
+    for name, value in mistakes.items():
+        change = {name: value, "invalidate_cache": True}
+        if name == "fact_token":  # its own mistake: the texts of the second moment have changed since
+            (config.output.parent / "texts.txt").write_text("int y = 4;")
+            change = {}
+        with pytest.raises(UserError):
+            stages.run_stage(dataclasses.replace(config, **change), model_and_tokenizer)
+        assert content() == finished
 
 
 def test_another_run_in_the_same_folder_is_refused_unless_thrown_away(config, model_and_tokenizer):
