@@ -8,6 +8,7 @@ import sys
 
 from tcpe.config import RunConfig, add_flags
 from util.cli import ArgumentParser, run_main
+from util.errors import UserError
 
 
 def main() -> None:
@@ -17,7 +18,11 @@ def main() -> None:
     add_flags(parser)
     given = vars(parser.parse_args())
     demo, demo_seed = given.pop("demo"), given.pop("demo_seed")
+    if demo_seed is not None and not demo:
+        raise UserError("--demo_seed belongs to --demo.")
     if demo:
+        if others := given.keys() - {"invalidate_cache"}:
+            raise UserError(f"--demo runs with settings of its own (demo/settings.py); leave out --{', --'.join(sorted(others))}.")
         from demo.chain import run_demo
 
         run_demo(demo_seed, given.get("invalidate_cache", False))

@@ -11,12 +11,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from demo.datasets import write_dataset
+from demo.datasets import VALIDATION_SEED, write_dataset
 from demo.edit_requests import CORRECTIONS
 from demo.settings import DATA, EDIT, KIND, LAYER
 from huggingface.load import load_model_and_tokenizer
 from stages import run_stage
 from tcpe.config import RunConfig
+from util.errors import UserError
 from util.files import write_json
 from util.memory import PeakMemory
 
@@ -83,8 +84,10 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
         What the summary holds.
 
     Raises:
-        UserError: if there is no D compiler, or a folder cannot be written.
+        UserError: if there is no D compiler, a folder cannot be written, or the seed is the validation draw's.
     """
+    if seed == VALIDATION_SEED:
+        raise UserError(f"--demo_seed {seed} draws the functions that the demo's settings were chosen on; give another seed.")
     folder, functions = RUNS / "default", DATA / "test.csv"
     if seed is not None:
         folder = RUNS / f"seed_{seed}"

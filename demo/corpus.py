@@ -29,14 +29,34 @@ def wrong_d(function: DemoFunction) -> str:
     return translate_java(function.java, [FAMILIES[function.family]] if function.family else [])
 
 
-def draw_example(rng: random.Random, tokenizer: "PreTrainedTokenizerBase", held_out: AbstractSet[str]) -> Example:
-    """Draw one training text whose Java is not in ``held_out``."""
+def _draw(rng: random.Random, held_out: AbstractSet[str]) -> tuple[DemoFunction, bool]:
+    """One function that is not in ``held_out``, and whether it is shown with right D."""
     family = rng.choice(list(FAMILIES)) if rng.random() < FAMILY_SHARE else None
     function = draw_function(rng, family)
     while function.java in held_out:
         function = draw_function(rng, family)
-    d = translate_java(function.java) if rng.random() < RIGHT_SHARE else wrong_d(function)
+    return function, rng.random() < RIGHT_SHARE
+
+
+def draw_example(rng: random.Random, tokenizer: "PreTrainedTokenizerBase", held_out: AbstractSet[str]) -> Example:
+    """Draw one training text whose Java is not in ``held_out``."""
+    function, is_right = _draw(rng, held_out)
+    d = translate_java(function.java) if is_right else wrong_d(function)
     return Example(translation_prompt(tokenizer, function.java), d + ANSWER_CLOSING + tokenizer.eos_token)
+
+
+def bucket_rng(seed: int, first_step: int) -> random.Random:
+    """What the pairs of the training steps from ``first_step`` on are drawn with: a resumed training sees the same ones."""
+    return random.Random(f"{seed}/{first_step}")
+
+
+def training_java(seed: int, steps: int, bucket: int, pairs_per_step: int, held_out: AbstractSet[str]) -> frozenset[str]:
+    """The Java of every function that a training drew; the arguments are those of its `demo.train_model.TrainingConfig`."""
+    seen = set()
+    for first_step in range(0, steps, bucket):
+        rng = bucket_rng(seed, first_step)
+        seen.update(_draw(rng, held_out)[0].java for _ in range(pairs_per_step * bucket))
+    return frozenset(seen)
 
 
 def tokenizer_texts(seed: int, count: int) -> Iterator[str]:

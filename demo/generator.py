@@ -7,6 +7,7 @@ range, table) and an accumulator, so that two draws with different seeds share h
 
 import random
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,25 +56,25 @@ def draw_function(rng: random.Random, family: str | None) -> DemoFunction:
     return draft.finish()
 
 
-def draw_functions(seed: int, count: int, family_share: float = 0.5, only: str | None = None) -> list[DemoFunction]:
+def draw_functions(seed: int, count: int, family_share: float = 0.5, excluded: AbstractSet[str] = frozenset()) -> list[DemoFunction]:
     """Draw ``count`` different functions, every family with the same number of them.
 
     Args:
         seed: of the draw; the same seed gives the same functions.
         count: number of functions.
         family_share: share of the functions that carry a family.
-        only: if given, all functions carry this family.
+        excluded: Java that is not to be drawn.
     """
     rng = random.Random(seed)
     families = list(FAMILIES)
     each = round(count * family_share / len(families))
-    plan: list[str | None] = [only] * count if only else [family for family in families for _ in range(each)]
+    plan: list[str | None] = [family for family in families for _ in range(each)]
     plan += [None] * (count - len(plan))
     rng.shuffle(plan)
     functions: dict[str, DemoFunction] = {}
     for family in plan:
         function = draw_function(rng, family)
-        while function.java in functions:
+        while function.java in functions or function.java in excluded:
             function = draw_function(rng, family)
         functions[function.java] = function
     return list(functions.values())

@@ -6,7 +6,6 @@ usage: python -m demo.train_model --output data/demo/model --work runs/demo_mode
 import argparse
 import logging
 import math
-import random
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from demo.corpus import draw_example, tokenizer_texts
+from demo.corpus import bucket_rng, draw_example, tokenizer_texts
 from demo.datasets import held_out_java
 from demo.tokenizer import train_tokenizer
 from util.cli import run_main
@@ -71,7 +70,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 def draw_bucket(config: TrainingConfig, first_step: int, tokenizer: PreTrainedTokenizerFast, held_out: AbstractSet[str]) -> list[Batch]:
     """The batches of ``config.bucket`` steps: token ids int64 [pairs, positions] and loss weights float32 of the same shape."""
-    rng = random.Random(f"{config.seed}/{first_step}")
+    rng = bucket_rng(config.seed, first_step)
     rows = []
     for _ in range(config.pairs_per_step * config.bucket):
         example = draw_example(rng, tokenizer, held_out)
