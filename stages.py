@@ -20,6 +20,7 @@ from d_running.cluster import CLUSTER_CSV, Clustering, nearest_cluster, read_clu
 from d_running.compiler import find_compiler
 from d_running.dataset import Sample, load_samples
 from d_running.embedding import Embedder, load_embedder
+from d_running.evaluation import check_same_samples
 from d_running.java_text import natural_java
 from d_running.judge import JudgeConfig, judge
 from d_running.prompt import translation_prompt
@@ -80,6 +81,10 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
         embed = load_embedder(config.embedding_model, config.max_length, config.trust_remote_code)
     samples = load_samples(Path(config.originals_path), Path(config.d_params_path))
     before = read_clustering(Path(config.preKE_cluster_result)) if compared else None
+    if before is not None:
+        check_same_samples((result.name for result in before.results), (sample.name for sample in samples))
+    if config.alg_name == "noKE" and not config.translate_only:
+        check_writable(_clustering_folder(config))
     requests = [load_request(config.edit_sequence_path, row, config.layer_num, config.kind) for row, _, _ in config.edits]
     targets = _target_clusters(config, requests, before, embed) if before is not None else []
     edits = tcpe_main.load_edits(config, requests) if config.alg_name == "TCPE" else []
@@ -231,14 +236,19 @@ def _judge(config: RunConfig, samples: list[Sample], targets: list[str], before:
     return clustering, {"target_clusters": targets} | dataclasses.asdict(metrics)
 
 
+def _clustering_folder(config: RunConfig) -> Path:
+    """The folder of ``preKE_cluster_result``, which may also name a file in it."""
+    path = Path(config.preKE_cluster_result)
+    return path.parent if path.suffix in (".json", ".csv") else path
+
+
 def _publish(config: RunConfig, clustering: Clustering) -> None:
     """Write noKE's clustering where later runs look for it.
 
     Raises:
         BenchmarkError: if another one is there and may not be thrown away.
     """
-    path = Path(config.preKE_cluster_result)
-    folder = path.parent if path.suffix in (".json", ".csv") else path
+    folder = _clustering_folder(config)
     if folder.resolve() == config.output.resolve():
         return
     if (folder / CLUSTER_CSV).exists() and not config.invalidate_cache and read_clustering(folder) != clustering:

@@ -12,6 +12,7 @@ from util.errors import BenchmarkError
 
 _JAVA_MARKER = "//TOFILL"
 _CLASS_HEADER = re.compile(r"\bclass\s+\w+[^{;]*\{")
+_NAME = re.compile(r"[\w-][\w.-]*")
 _CSV_COLUMNS = ("id", "function_java", "d_with_params")
 
 
@@ -48,6 +49,10 @@ def load_samples(originals_path: Path, d_params_path: Path | None = None) -> lis
     else:
         samples = _from_folders(originals_path, Path(d_params_path))
     for sample in samples:
+        if not _NAME.fullmatch(sample.name):
+            raise BenchmarkError(f"The sample name {sample.name!r} in {originals_path} is no file name; use letters, digits, '_', '-' and '.'.")
+        if not sample.java:
+            raise BenchmarkError(f"The sample {sample.name} in {originals_path} has no Java function; add it or leave the sample out.")
         check_test_program(sample.name, sample.test_program)
     return sorted(samples, key=lambda sample: sample.name)
 
@@ -80,7 +85,9 @@ def _from_csv(path: Path) -> list[Sample]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BenchmarkError(f"Cannot read the samples {path}: {error}.") from error
     samples = {row["id"]: Sample(row["id"], java_function(row["function_java"] or ""), row["d_with_params"] or "") for row in rows}
-    if len(samples) != len(rows) or not rows:
+    if not rows:
+        raise BenchmarkError(f"{path} has a header and no samples; give a kecode.csv with functions.")
+    if len(samples) != len(rows):
         raise BenchmarkError(f"{path} has {len(rows)} rows with {len(samples)} different ids; every sample needs an id of its own.")
     return list(samples.values())
 

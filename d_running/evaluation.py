@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -49,7 +49,8 @@ def evaluate(before: Clustering, after: Clustering, target_clusters: Sequence[st
     Raises:
         BenchmarkError: if the samples differ, or the compilers do and that was not allowed.
     """
-    _check_comparable(before, after, allow_version_change)
+    check_same_samples((result.name for result in before.results), (result.name for result in after.results))
+    _check_same_compiler(before, after, allow_version_change)
     targets = set(target_clusters)
     moves = list(zip(before.groups, after.groups, strict=True))
     of_targets = [new for old, new in moves if old in targets]
@@ -79,14 +80,25 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _check_comparable(before: Clustering, after: Clustering, allow_version_change: bool) -> None:
-    names_before, names_after = ({result.name for result in clustering.results} for clustering in (before, after))
+def check_same_samples(before: Iterable[str], after: Iterable[str]) -> None:
+    """Refuse to compare results of different samples.
+
+    Args:
+        before, after: the samples' names.
+
+    Raises:
+        BenchmarkError: naming the difference.
+    """
+    names_before, names_after = set(before), set(after)
     if names_before != names_after:
         only_before, only_after = sorted(names_before - names_after), sorted(names_after - names_before)
         raise BenchmarkError(
             f"The clusterings before and after are of different samples: {len(only_before)} only before ({', '.join(only_before[:3])}), "
             f"{len(only_after)} only after ({', '.join(only_after[:3])}); make both from the same benchmark."
         )
+
+
+def _check_same_compiler(before: Clustering, after: Clustering, allow_version_change: bool) -> None:
     if before.compiler and after.compiler and before.compiler != after.compiler and not allow_version_change:
         raise BenchmarkError(
             f"Before was compiled with {before.compiler}, after with {after.compiler}, which may word errors differently; "

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 RUNS = Path("runs/demo")
 SUMMARY_FILE = "summary.json"
-BATCH_SIZE = 64
+BATCH_SIZE = 160
 
 Figures = dict[str, Any]
 _FIGURES = {

@@ -127,6 +127,9 @@ class RunConfig:
                 raise UserError(f"--lim {lim} must be an activation, at least 0, or -1 for all columns.")
             if not decay > 0:
                 raise UserError(f"--upd_decay must be above 0, not {decay}.")
+        rows = [row for row, _, _ in self.edits]
+        if len(set(rows)) < len(rows):
+            raise UserError(f"--i and --more_edits name a row twice ({', '.join(map(str, rows))}); each edit can be applied once.")
         before = Path(self.preKE_cluster_result)
         if before.suffix in (".json", ".csv") and before.name not in ("cluster.json", "cluster.csv"):
             raise UserError(f"--preKE_cluster_result {before} must be a folder, or the cluster.json or cluster.csv in it.")

@@ -98,7 +98,10 @@ def load_request(path: str | Path, index: int, layer: int, mlp_or_tc: str) -> Ed
     needed = ("Error", "brief_description", "prompt", "subject", "target_new", column)
     if missing := [name for name in needed if row.get(name) is None]:
         found = ", ".join(filter(None, rows[0]))
-        raise RequestError(f"The edit requests {path} lack {', '.join(missing)} in row {index}; the header has {found}.")
+        raise RequestError(
+            f"Row {index} of the edit requests {path} lacks {', '.join(missing)}; the header has {found}. The last column is named after "
+            "--layer_num and --mlp_or_tc."
+        )
     try:
         contexts = json.loads(row.get("contexts") or "[]")
     except ValueError as error:

@@ -125,7 +125,7 @@ def request_csv(path: Path, **changed: str | None) -> Path:
 
 MISTAKES = {
     "no model": (["--MODEL_NAME", "/no/such/model"], "There is no model folder /no/such/model"),
-    "a layer beyond the model": (["--layer_num", "6"], "layers are 0 to 5|needed|lack"),
+    "a layer beyond the model": (["--layer_num", "6"], "lacks layer_6"),
     "a row out of range": (["--i", "99"], "--i 99 is out of range"),
     "a lim above every activation": (["--lim", "1e9"], "No feature reaches --lim 1e.09: the largest activation is"),
     "no transcoder": (["--TC_layer_file", "/no/such/transcoder"], "There is no transcoder"),
@@ -150,7 +150,7 @@ def test_a_mistake_is_one_sentence_and_loses_nothing(work: Path, mistake: str) -
 
 
 REQUEST_MISTAKES = {
-    "no column": ({"subject": None}, "lack subject"),
+    "no column": ({"subject": None}, "lacks subject"),
     "no place for the subject": ({"prompt": "int best ="}, "exactly one"),
     "two places": ({"prompt": "int {} = {};"}, "exactly one"),
     "single braces": ({"prompt": "int f() { {} }"}, "double its"),

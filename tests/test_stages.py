@@ -173,7 +173,7 @@ def test_mistakes_are_found_before_the_model_is_loaded(config, tmp_path):
     mistakes = {
         "clustering": {},
         "out of range": {"i": 7},
-        "lack layer_2_MLP": {"mlp_or_tc": "MLP"},
+        "lacks layer_2_MLP": {"mlp_or_tc": "MLP"},
         "no saved update": {"alg_name": "TCPE"},
         "Cannot write": {"output_file_path": str(tmp_path / "file/run")},
         "java": {"originals_path": str(tmp_path / "none")},

@@ -58,3 +58,13 @@ def test_missing_folders_and_columns_are_named(tmp_path):
     (tmp_path / "x.csv").write_text("id,function_java,d_with_params\nA,x,y\nA,x,y\n")
     with pytest.raises(BenchmarkError, match="1 different ids"):
         load_samples(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("name", ["../../evil", "a/b", "", ".hidden"])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
+    with (tmp_path / "k.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "function_java", "d_with_params"])
+        rows.writerow([name, "int f_gold() { return 1; }", render_test_program("int", [], [[]], [1])])
+    with pytest.raises(BenchmarkError, match="is no file name"):
+        load_samples(tmp_path / "k.csv")

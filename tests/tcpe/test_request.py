@@ -35,8 +35,8 @@ def test_a_prompt_needs_exactly_one_place(prompt):
     [
         (HEADER, ROW, 1, 4, "--i 1 is out of range.* 1 edit requests"),
         (HEADER, ROW, -1, 4, "out of range"),
-        (HEADER, ROW, 0, 5, "lack layer_5_TC"),
-        (HEADER[1:], ROW[1:], 0, 4, "lack Error"),
+        (HEADER, ROW, 0, 5, "lacks layer_5_TC"),
+        (HEADER[1:], ROW[1:], 0, 4, "lacks Error"),
         ([*HEADER, "contexts"], [*ROW, "[1]"], 0, 4, "JSON list of"),
         ([*HEADER, "contexts"], [*ROW, "{"], 0, 4, "not JSON"),
         (HEADER, [*ROW[:4], "", "4"], 0, 4, "empty target_new"),
