@@ -98,8 +98,8 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
         transcoder = load_transcoder(config.TC_layer_file) if config.TC_layer_file else None
     prompt_of = partial(translation_prompt, tokenizer)
     prompts = {sample.name: prompt_of(natural_java(sample.java)) for sample in samples}
-    for request in requests:
-        build_contexts(tokenizer, request, (), config.fact_token)
+    if config.alg_name == "TCPE_pre":
+        build_contexts(tokenizer, requests[0], (), config.fact_token)
     metrics: Metrics = {}
     if transcoder is not None:
         metrics["transcoder_fvu"] = _checked_fit(config, model, tokenizer, transcoder, list(prompts.values())[:FIT_SAMPLES])

@@ -78,6 +78,10 @@ def test_the_stages_repair_their_target(work: Path) -> None:
     assert active["overall_accuracy_after"] > before["accuracy"]
 
 
+def test_flags_of_the_search_do_not_matter_to_a_saved_update(work: Path) -> None:
+    assert run(work, "TCPE", "other_flags", "--fact_token", "subject_last", "--v_lr", "3") == run(work, "TCPE", "same_flags")
+
+
 def test_the_same_command_gives_the_same_bytes(work: Path) -> None:
     run(work, "TCPE", "first")
     run(work, "TCPE", "second")
