@@ -11,7 +11,7 @@ demo: setup
 test: setup
 	.venv/bin/python -m pytest -q tests
 
-# Makes everything under data/demo again: about an hour on two cores. Needs a JDK for the expected results.
+# Makes everything under data/demo again: about an hour on two cores. With a JDK, Java and D must agree on the expected results.
 demo-model: setup
 	.venv/bin/python -m demo.make_all
 

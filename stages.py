@@ -20,7 +20,7 @@ from d_running.cluster import CLUSTER_CSV, Clustering, nearest_cluster, read_clu
 from d_running.compiler import find_compiler
 from d_running.dataset import Sample, load_samples
 from d_running.embedding import Embedder, load_embedder
-from d_running.evaluation import check_same_samples
+from d_running.evaluation import METRICS_FILE, check_same_samples
 from d_running.java_text import natural_java
 from d_running.judge import JudgeConfig, judge
 from d_running.prompt import translation_prompt
@@ -47,7 +47,7 @@ from util.tracking import RunTracker
 
 logger = logging.getLogger(__name__)
 
-METRICS, TIMING = "metrics.json", "timing.json"
+TIMING = "timing.json"
 FIT_SAMPLES = 8
 """Functions on whose prompts the transcoder's fit is measured."""
 
@@ -129,7 +129,7 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
             timing = {step: round(value, 3) for step, value in seconds.items()}
             tracker.log(**metrics, seconds=timing)
     if not config.translate_only:
-        write_json(config.output / METRICS, metrics)
+        write_json(config.output / METRICS_FILE, metrics)
         if config.alg_name == "noKE":
             _publish(config, clustering)
     write_json(config.output / TIMING, timing)

@@ -22,7 +22,6 @@ def translate_samples(
     prompt_of: Callable[[str], str],
     folder: Path,
     batch_size: int,
-    invalidate_cache: bool = False,
 ) -> None:
     """Write the translation of every sample to ``folder``/ID.d; files that are there already are kept.
 
@@ -32,7 +31,6 @@ def translate_samples(
         prompt_of: the prompt for a Java function (see `prompt.translation_prompt`).
         folder: where the files go; what else it holds is left alone.
         batch_size: prompts handed to ``generate`` at a time.
-        invalidate_cache: translate again what has a file.
 
     Raises:
         UserError: if the batch size is not positive or the folder cannot be written to.
@@ -41,9 +39,6 @@ def translate_samples(
         raise UserError(f"The translation batch size must be at least 1, not {batch_size}.")
     folder = Path(folder)
     files = {sample.name: folder / (sample.name + SUFFIX) for sample in samples}
-    if invalidate_cache:
-        for file in files.values():  # all at once: a run that is stopped half-way must not leave a mixture
-            file.unlink(missing_ok=True)
     prompts = {sample.name: prompt_of(natural_java(sample.java)) for sample in samples if not files[sample.name].exists()}
     names = sorted(prompts, key=lambda name: (-len(prompts[name]), name))  # alike lengths together: less padding
     with tqdm(desc="Translating", total=len(names), disable=None) as progress:

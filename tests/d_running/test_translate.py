@@ -43,9 +43,10 @@ def test_an_interrupted_run_continues_with_the_same_result(tmp_path):
     assert read(tmp_path / "a") == read(tmp_path / "b")
 
 
-def test_invalidate_cache_translates_again(tmp_path):
+def test_a_file_that_is_there_is_kept(tmp_path):
     (tmp_path / "S0.d").write_text("old")
     translate_samples(SAMPLES, generate, prompt_of, tmp_path, 2)
     assert read(tmp_path)["S0.d"] == "old"
-    translate_samples(SAMPLES, generate, prompt_of, tmp_path, 2, invalidate_cache=True)
+    (tmp_path / "S0.d").unlink()
+    translate_samples(SAMPLES, generate, prompt_of, tmp_path, 2)
     assert read(tmp_path)["S0.d"] != "old"
