@@ -28,10 +28,13 @@ def main() -> None:
         run_demo(demo_seed, given.get("invalidate_cache", False))
         return
     config = RunConfig(**given)
-    # Only now, so that help and complaints about flags come at once: this imports torch.
-    from stages import run_stage
+    if config.is_reference:
+        from reference_stage import run_reference as run
+    else:
+        # Only now, so that help and complaints about flags come at once: this imports torch.
+        from stages import run_stage as run
 
-    for name, value in run_stage(config).items():
+    for name, value in run(config).items():
         sys.stdout.write(f"{name:32} {value:.4f}\n" if isinstance(value, float) else f"{name:32} {value}\n")
 
 

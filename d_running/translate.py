@@ -1,19 +1,25 @@
-"""Translating samples with a model: one file per sample, written as soon as its batch is done."""
+"""Translating samples: with a model, one file per sample, written as soon as its batch is done; or with the reference's rules."""
 
-from collections.abc import Callable
+import logging
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
 from d_running.d_source import first_function, rename
-from d_running.dataset import Sample
+from d_running.dataset import Sample, load_functions, load_samples
 from d_running.harness import FUNCTION_NAME as D_NAME
 from d_running.java_text import FUNCTION_NAME as JAVA_NAME
 from d_running.java_text import natural_java
-from util.errors import UserError
+from d_running.java_to_d import RULES, check_rules, translate_java
+from util.cli import ArgumentParser
+from util.errors import BenchmarkError, UserError
 from util.files import write_text
 
 SUFFIX = ".d"
+
+log = logging.getLogger(__name__)
 
 
 def translate_samples(
@@ -23,7 +29,7 @@ def translate_samples(
     folder: Path,
     batch_size: int,
 ) -> None:
-    """Write the translation of every sample to ``folder``/ID.d; files that are there already are kept.
+    """Write the translation of every sample without a problem to ``folder``/ID.d; files that are there already are kept.
 
     Args:
         samples: what to translate.
@@ -39,7 +45,8 @@ def translate_samples(
         raise UserError(f"The translation batch size must be at least 1, not {batch_size}.")
     folder = Path(folder)
     files = {sample.name: folder / (sample.name + SUFFIX) for sample in samples}
-    prompts = {sample.name: prompt_of(natural_java(sample.java)) for sample in samples if not files[sample.name].exists()}
+    needed = [sample for sample in samples if not sample.problem and not files[sample.name].exists()]
+    prompts = {sample.name: prompt_of(natural_java(sample.java)) for sample in needed}
     names = sorted(prompts, key=lambda name: (-len(prompts[name]), name))  # alike lengths together: less padding
     with tqdm(desc="Translating", total=len(names), disable=None) as progress:
         for start in range(0, len(names), batch_size):
@@ -56,3 +63,68 @@ def d_function(answer: str) -> str:
     """
     found = first_function(answer)
     return rename(found[1] if found else answer, JAVA_NAME, D_NAME).rstrip() + "\n"
+
+
+def translate_with_rules(samples: list[Sample], without: Iterable[str] = ()) -> dict[str, str]:
+    """The reference's translation of every sample without a problem, by name.
+
+    Where a construct has no rule, which the log says, the translation is a comment that says so: it fails to compile, and is counted as that.
+
+    Args:
+        without: names of `java_to_d.RULES` that are switched off.
+
+    Raises:
+        BenchmarkError: if one of them is no rule.
+    """
+    check_rules(without)
+    translations = {}
+    for sample in samples:
+        if sample.problem:
+            continue
+        try:
+            translations[sample.name] = rename(translate_java(natural_java(sample.java), without), JAVA_NAME, D_NAME) + "\n"
+        except BenchmarkError as error:
+            log.warning("%s fails, for it is not translated: %s", sample.name, error)
+            translations[sample.name] = f"// {' '.join(str(error).split())}\n"
+    return translations
+
+
+def write_translations(translations: Mapping[str, str], folder: Path, overwrite: bool = False) -> None:
+    """Write each translation to ``folder``/ID.d; what else the folder holds is left alone.
+
+    Raises:
+        BenchmarkError: if another translation of a sample is there and ``overwrite`` is not set; nothing is written then.
+    """
+    files = {Path(folder, name + SUFFIX): text for name, text in translations.items()}
+    others = sorted(file for file, text in files.items() if file.exists() and file.read_bytes() != text.encode())
+    if others and not overwrite:
+        raise BenchmarkError(
+            f"{folder} holds other translations of {len(others)} samples, first {others[0].name}; name another folder, or give --invalidate_cache."
+        )
+    for file, text in files.items():
+        write_text(file, text)
+
+
+def main() -> None:
+    """Command line: ``python -m d_running.translate --originals_path … --output_path …``."""
+    parser = ArgumentParser(prog="python -m d_running.translate", description="Translate Java functions to D with the reference's rules.")
+    parser.add_argument("--originals_path", type=Path, required=True, help="folder of ID.java files, or a kecode.csv; its tests are not needed")
+    parser.add_argument("--d_params_path", type=Path, help="folder of ID.d test programs: only what can be judged with them is translated")
+    parser.add_argument("--output_path", type=Path, required=True, help="folder for the ID.d files")
+    parser.add_argument("--without_rule", nargs="*", default=[], help=f"rules to switch off, of {', '.join(RULES)}")
+    parser.add_argument("--invalidate_cache", action="store_true", help="overwrite other translations in the folder")
+    arguments = parser.parse_args()
+    if arguments.d_params_path is None:
+        samples = load_functions(arguments.originals_path)
+    else:
+        samples = load_samples(arguments.originals_path, arguments.d_params_path)
+    translations = translate_with_rules(samples, arguments.without_rule)
+    write_translations(translations, arguments.output_path, arguments.invalidate_cache)
+    failed = sum(text.startswith("//") for text in translations.values())
+    sys.stdout.write(f"{len(samples)} samples: {len(translations) - failed} translated, {len(samples) - len(translations) + failed} not\n")
+
+
+if __name__ == "__main__":
+    from util.cli import run_main
+
+    run_main(main)
