@@ -1,10 +1,13 @@
 """The samples of KECode: a Java function and the D test program that judges its translation."""
 
 import csv
+import logging
 import re
 import sys
 import textwrap
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from d_running.harness import check_test_program
@@ -12,8 +15,10 @@ from util.errors import BenchmarkError
 
 _JAVA_MARKER = "//TOFILL"
 _CLASS_HEADER = re.compile(r"\bclass\s+\w+[^{;]*\{")
-_NAME = re.compile(r"[\w-][\w.-]*")
-_CSV_COLUMNS = ("id", "function_java", "d_with_params")
+NAME = re.compile(r"[\w-][\w.-]*")
+CSV_COLUMNS = ("id", "function_java", "d_with_params")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,22 +29,24 @@ class Sample:
         name: its ID, which is also the stem of its files.
         java: the Java function alone, as the benchmark writes it.
         test_program: the D program with the marker where the translated function goes (see `harness`).
+        problem: why it cannot be judged, such as a test program without its marker; else "". It is not translated, and fails.
     """
 
     name: str
     java: str
     test_program: str
+    problem: str = ""
 
 
 def load_samples(originals_path: Path, d_params_path: Path | None = None) -> list[Sample]:
-    """Read all samples, sorted by name.
+    """Read all samples, sorted by name. One that cannot be judged is among them, with its `Sample.problem`, and is named in the log.
 
     Args:
         originals_path: a folder of ID.java, or a kecode.csv (``id,function_java,d_with_params``) that holds both sides.
         d_params_path: the folder of ID.d; not needed with a CSV.
 
     Raises:
-        BenchmarkError: if a folder or file is missing, nothing matches, a name comes twice or a test program is not one.
+        BenchmarkError: if a folder or file is missing, a name comes twice or is none, or no sample can be judged.
     """
     originals_path = Path(originals_path)
     if originals_path.suffix.lower() == ".csv":
@@ -49,22 +56,66 @@ def load_samples(originals_path: Path, d_params_path: Path | None = None) -> lis
     else:
         samples = _from_folders(originals_path, Path(d_params_path))
     for sample in samples:
-        if not _NAME.fullmatch(sample.name):
+        if not NAME.fullmatch(sample.name):
             raise BenchmarkError(f"The sample name {sample.name!r} in {originals_path} is no file name; use letters, digits, '_', '-' and '.'.")
-        if not sample.java:
-            raise BenchmarkError(f"The sample {sample.name} in {originals_path} has no Java function; add it or leave the sample out.")
-        check_test_program(sample.name, sample.test_program)
+    samples = sorted(map(_checked, samples), key=lambda sample: sample.name)
+    broken = [sample for sample in samples if sample.problem]
+    if len(broken) == len(samples):
+        raise BenchmarkError(f"None of the {len(samples)} samples in {originals_path} can be judged; the first: {broken[0].problem}")
+    for sample in broken:
+        log.warning("A sample cannot be judged and fails: %s", sample.problem)
+    return samples
+
+
+def load_functions(originals_path: Path) -> list[Sample]:
+    """The Java functions alone, sorted by name; their test programs are empty, and not needed.
+
+    Raises:
+        BenchmarkError: if the folder or CSV is missing or holds no function, or a name comes twice.
+    """
+    path = Path(originals_path)
+    if path.suffix.lower() == ".csv":
+        samples = [replace(sample, test_program="") for sample in _from_csv(path, CSV_COLUMNS[:2])]
+    else:
+        samples = [_from_files(name, file) for name, file in _files(path, ".java").items()]
+        if not samples:
+            raise BenchmarkError(f"The folder {path} holds no ID.java; name a folder of Java functions.")
+    for sample in samples:
+        if sample.problem:
+            log.warning("A sample is left out: %s", sample.problem)
     return sorted(samples, key=lambda sample: sample.name)
+
+
+def _checked(sample: Sample) -> Sample:
+    """The sample with its problem, if it has one."""
+    if sample.problem:
+        return sample
+    try:
+        if not sample.java:
+            raise BenchmarkError(f"The sample {sample.name} has no Java function; add it or leave the sample out.")
+        check_test_program(sample.name, sample.test_program)
+    except BenchmarkError as error:
+        return replace(sample, problem=str(error))
+    return sample
 
 
 def _from_folders(originals: Path, d_params: Path) -> list[Sample]:
     java, d = _files(originals, ".java"), _files(d_params, ".d")
-    alone = sorted(java.keys() ^ d.keys())
     if not java.keys() & d.keys():
         raise BenchmarkError(f"No ID.java in {originals} has its ID.d in {d_params}; found {len(java)} and {len(d)} files.")
-    if alone:
-        raise BenchmarkError(f"{len(alone)} samples have only one of ID.java and ID.d, first {alone[0]}; add the other file or remove it.")
-    return [Sample(name, java_function(_text(java[name])), _text(d[name])) for name in java]
+    return [_from_files(name, java[name], d[name]) if name in java.keys() & d.keys() else _half(name, java) for name in java.keys() | d.keys()]
+
+
+def _half(name: str, java: dict[str, Path]) -> Sample:
+    have, lack = (f"{name}.java", f"{name}.d") if name in java else (f"{name}.d", f"{name}.java")
+    return Sample(name, "", "", f"The sample {name} has {have} and no {lack}; add that file or remove the other.")
+
+
+def _from_files(name: str, java: Path, d: Path | None = None) -> Sample:
+    try:
+        return Sample(name, java_function(java.read_text(encoding="utf-8")), d.read_text(encoding="utf-8") if d else "")
+    except (OSError, UnicodeDecodeError) as error:
+        return Sample(name, "", "", f"The files of the sample {name} cannot be read: {error}.")
 
 
 def _files(folder: Path, suffix: str) -> dict[str, Path]:
@@ -73,30 +124,23 @@ def _files(folder: Path, suffix: str) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir() if path.suffix == suffix}
 
 
-def _from_csv(path: Path) -> list[Sample]:
+def _from_csv(path: Path, columns: Sequence[str] = CSV_COLUMNS) -> list[Sample]:
     csv.field_size_limit(sys.maxsize)
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            missing = [column for column in _CSV_COLUMNS if column not in (reader.fieldnames or [])]
+            missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
-                raise BenchmarkError(f"{path} has no column {missing[0]}; it needs {', '.join(_CSV_COLUMNS)}.")
+                raise BenchmarkError(f"{path} has no column {missing[0]}; it needs {', '.join(columns)}.")
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BenchmarkError(f"Cannot read the samples {path}: {error}.") from error
-    samples = {row["id"]: Sample(row["id"], java_function(row["function_java"] or ""), row["d_with_params"] or "") for row in rows}
     if not rows:
         raise BenchmarkError(f"{path} has a header and no samples; give a kecode.csv with functions.")
-    if len(samples) != len(rows):
-        raise BenchmarkError(f"{path} has {len(rows)} rows with {len(samples)} different ids; every sample needs an id of its own.")
-    return list(samples.values())
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"Cannot read {path}: {error}.") from error
+    name, count = Counter(row["id"] for row in rows).most_common(1)[0]
+    if count > 1:
+        raise BenchmarkError(f"{path} has {count} samples named {name}; every sample needs an id of its own.")
+    return [Sample(row["id"] or "", java_function(row["function_java"] or ""), row.get("d_with_params") or "") for row in rows]
 
 
 def java_function(source: str) -> str:

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from d_running.gold import d_type
 from d_running.harness import render_test_program
-from d_running.java_to_d import d_type, translate_java
-from d_running.oracle import Calls, d_results, has_jdk, java_results
+from d_running.java_text import FUNCTION_NAME
+from d_running.java_to_d import translate_java
+from d_running.oracles.d_oracle import Calls, d_results
+from d_running.oracles.java_oracle import JavaMethod, has_jdk, java_results
 from demo.corpus import training_java
 from demo.generator import DemoFunction, draw_functions
 from demo.settings import DATA
@@ -41,17 +44,18 @@ def expected_results(functions: Sequence[DemoFunction]) -> list[list[Any]]:
     """What each function returns on its inputs, by its right D; with a JDK Java is asked too and must agree.
 
     Raises:
-        BenchmarkError: if the two languages disagree, with the function.
+        BenchmarkError: if Java does not answer, or the two languages disagree, with the function.
     """
     by_d = d_results([Calls(translate_java(f.java), [d_type(kind) for kind in f.param_types], f.inputs) for f in functions])
     if not has_jdk():
         logger.info("no JDK here: the expected results come from the right D alone")
         return by_d
-    by_java = java_results([Calls(f.java, f.param_types, f.inputs) for f in functions])
-    for function, in_java, in_d in zip(functions, by_java, by_d, strict=True):
-        if in_java != in_d:
-            raise BenchmarkError(f"Java gives {in_java} and the right D {in_d} for this generated function:\n{function.java}")
-    return by_java
+    by_java = java_results([JavaMethod(f"class F {{ static {f.java} }}", "F", FUNCTION_NAME, f.inputs) for f in functions])
+    for function, java, in_d in zip(functions, by_java, by_d, strict=True):
+        in_java = [answer.failure or answer.value for answer in java.answers]
+        if java.problem or in_java != in_d:
+            raise BenchmarkError(f"Java gives {java.problem or in_java} and the right D {in_d} for this generated function:\n{function.java}")
+    return by_d
 
 
 def write_dataset(seed: int, path: Path, count: int = COUNT) -> None:

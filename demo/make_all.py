@@ -20,12 +20,26 @@ from demo.train_model import TrainingConfig, train_and_save
 from huggingface.load import load_model_and_tokenizer
 from huggingface.transcoder import save_transcoder
 from sae_training.activations import collect_mlp_activations
-from sae_training.trainer import TrainerConfig, measure_fit, train_transcoder
+from sae_training.config import Recipe
+from sae_training.trainer import measure_fit, train_transcoder
 from util.cli import run_main
 from util.files import write_csv, write_text
 
 TRANSCODER_TEXTS, MOMENT_TEXTS = 2000, 600
 TRANSCODER_SEED, MOMENT_SEED, FIT_SEED = 1001, 1002, 1003
+
+RECIPE = Recipe(
+    activation="relu",
+    encoder_init="kaiming",
+    b_dec_init_method="mean",
+    l1_coefficient=4e-2,
+    l1_warm_up_steps=600,
+    lr=2e-3,
+    lr_warm_up_steps=60,
+    total_training_tokens=6000 * 1024,
+    seed=0,
+)
+"""Of the transcoder: about 16 features a token are active."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +53,10 @@ def draw_texts(seed: int, count: int, tokenizer: AutoTokenizer) -> list[str]:
 def make_transcoder(model: LlamaForCausalLM, tokenizer: AutoTokenizer) -> None:
     """Train the transcoder of layer `LAYER` and write it with its fit on texts that it was not trained on."""
     activations = collect_mlp_activations(model, tokenizer, LAYER, draw_texts(TRANSCODER_SEED, TRANSCODER_TEXTS, tokenizer))
-    config = TrainerConfig()
-    transcoder = train_transcoder(activations, config)
+    transcoder = train_transcoder(activations, RECIPE)
     fit = measure_fit(transcoder, collect_mlp_activations(model, tokenizer, LAYER, draw_texts(FIT_SEED, 300, tokenizer)))
     logger.info("the transcoder leaves %.4f of the variance unexplained with %.1f active features, %d dead", fit.fvu, fit.l0, fit.dead)
-    save_transcoder(transcoder, DATA / "transcoder", model_name="the embedded model", hook_layer=LAYER, training=asdict(config), fit=asdict(fit))
+    save_transcoder(transcoder, DATA / "transcoder", model_name="the embedded model", hook_layer=LAYER, training=asdict(RECIPE), fit=asdict(fit))
 
 
 def main() -> None:

@@ -38,15 +38,30 @@ def test_java_without_a_marker_is_taken_whole():
 @pytest.mark.parametrize(
     ("java", "d", "says"),
     [
-        ({}, {"A.d": PROGRAM}, "No ID.java"),
-        ({"A.java": JAVA, "B.java": JAVA}, {"A.d": PROGRAM}, "first B"),
-        ({"A.java": JAVA}, {"A.d": "void main() {}"}, "test program of A must have the marker"),
-        ({"A.java": JAVA}, {"A.d": "//TOFILL//\nvoid main() {}"}, "test program of A does not end with"),
+        (JAVA, None, "The sample B has B.java and no B.d"),
+        (None, PROGRAM, "The sample B has B.d and no B.java"),
+        (JAVA, "void main() {}", "test program of B must have the marker"),
+        (JAVA, "//TOFILL//\nvoid main() {}", "test program of B does not end with"),
+        ("\udce9", PROGRAM, "files of the sample B cannot be read"),
+        (" ", PROGRAM, "sample B has no Java function"),
     ],
 )
-def test_what_is_wrong_with_a_benchmark_is_said(tmp_path, java, d, says):
-    with pytest.raises(BenchmarkError, match=says):
-        load_samples(write(tmp_path / "java", java), write(tmp_path / "d", d))
+def test_a_sample_that_cannot_be_judged_is_named_and_the_rest_goes_on(tmp_path, caplog, java, d, says):
+    folders = write(tmp_path / "java", {"A.java": JAVA}), write(tmp_path / "d", {"A.d": PROGRAM})
+    for folder, name, text in zip(folders, ("B.java", "B.d"), (java, d), strict=True):
+        if text is not None:
+            (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    good, bad = load_samples(*folders)
+    assert (good.name, good.problem, bad.name) == ("A", "", "B")
+    assert says in bad.problem and says in caplog.text
+
+
+def test_a_benchmark_without_any_usable_sample_is_refused(tmp_path):
+    d = write(tmp_path / "d", {"A.d": PROGRAM})
+    with pytest.raises(BenchmarkError, match="No ID.java"):
+        load_samples(write(tmp_path / "java", {}), d)
+    with pytest.raises(BenchmarkError, match="None of the 1 samples .* the first: The test program of A"):
+        load_samples(write(tmp_path / "java", {"A.java": JAVA}), write(tmp_path / "d", {"A.d": ""}))
 
 
 def test_missing_folders_and_columns_are_named(tmp_path):
@@ -56,7 +71,7 @@ def test_missing_folders_and_columns_are_named(tmp_path):
     with pytest.raises(BenchmarkError, match="no column d_with_params"):
         load_samples(tmp_path / "x.csv")
     (tmp_path / "x.csv").write_text("id,function_java,d_with_params\nA,x,y\nA,x,y\n")
-    with pytest.raises(BenchmarkError, match="1 different ids"):
+    with pytest.raises(BenchmarkError, match="2 samples named A"):
         load_samples(tmp_path / "x.csv")
 
 

@@ -1,0 +1,356 @@
+"""Builds KECode from the public TransCoder test set: D test programs with the results that the functions really give.
+
+The inputs are those of the Python file, as the types of the Java function take them. The expected results come from the Java function
+itself, since it is the one that is translated (``--oracle java``: reals compare with a relative tolerance of 1e-6), or, as the original
+benchmark has it, from the Python function (``--oracle python``: what does not fit the Java type is dropped, reals compare exactly). Both
+languages are run either way, and the report says where they disagree. Text beyond ASCII is left out: D counts bytes where Java counts UTF-16 units.
+"""
+
+import argparse
+import logging
+import math
+import platform
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from d_running.dataset import CSV_COLUMNS, NAME, java_function
+from d_running.gold import GOLD_NAME, INTEGER_BITS, GoldSample, Unusable, compilation_unit, converted, d_type, gold_pairs, read_gold
+from d_running.harness import render_test_program
+from d_running.oracles import Answer, Answers
+from d_running.oracles.java_oracle import JavaMethod, has_jdk, java_results, java_version
+from d_running.oracles.python_oracle import PythonFunction, python_results
+from d_running.sandbox import probe_tier
+from util.errors import BenchmarkError
+from util.files import write_csv, write_json, write_text
+
+Oracle = Literal["java", "python"]
+CSV_FILE, REPORT_FILE, SUMMARY_FILE = "kecode.csv", "report.json", "summary.txt"
+ORIGINALS, TEST_PROGRAMS = ("originals", ".java"), ("d_with_params", ".d")
+_TOLERANCE = 1e-6
+_NO_JDK = "there is no JDK here"
+_SHOWN = 70  # characters of a value in the summary
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Entry:
+    """What the build finds out about one sample of the set."""
+
+    name: str
+    reason: str = ""  # why it is left out
+    gold: GoldSample | None = None
+    inputs: dict[int, list[Any]] = field(default_factory=dict)  # by number, those that fit
+    left_out: dict[int, str] = field(default_factory=dict)
+    expected: dict[int, Any] = field(default_factory=dict)
+    disagreements: list[dict[str, Any]] = field(default_factory=list)
+    agreement: str = "not compared"
+    right_fails: bool = False  # a right translation does under the Python oracle
+    notes: list[str] = field(default_factory=list)
+
+
+def build(source: Path, output: Path, oracle: Oracle = "java") -> dict[str, Any]:
+    """Build the benchmark of all usable samples under ``source`` into the folder ``output``; returns the report.
+
+    Raises:
+        BenchmarkError: if the set cannot be found, the JDK is missing (with the Java oracle), no sample can be kept, or ``output`` holds
+            other files. Nothing is written then.
+    """
+    if oracle == "java" and not has_jdk():
+        raise BenchmarkError("javac and java were not found; install a JDK (Debian: default-jdk-headless) or build with --oracle python.")
+    _check_output(output)
+    pairs, other_files = gold_pairs(source)
+    entries = [_read(name, *paths) for name, paths in pairs.items()]
+    _leave_out_doubles(entries)
+    usable = [entry for entry in entries if not entry.reason]
+    log.info("%d samples, %d of them usable; running both languages", len(entries), len(usable))
+    in_java = _run_java(usable)
+    in_python = python_results([_python_function(entry) for entry in usable])
+    for entry, java, python in zip(usable, in_java, in_python, strict=True):
+        _expect(entry, java if oracle == "java" else python, oracle)
+        _compare(entry, java, python)
+    if all(entry.reason for entry in entries):
+        raise BenchmarkError(f"None of the {len(entries)} samples in {source} can be kept; the first is {entries[0].name}: {entries[0].reason}.")
+    report = _report(entries, oracle) | {"other_files": other_files}
+    _write(entries, report, output, oracle)
+    return report
+
+
+def _read(name: str, java_path: Path | None, python_path: Path | None) -> _Entry:
+    entry = _Entry(name)
+    try:
+        if not NAME.fullmatch(name):
+            raise Unusable("its name is no plain file name; use letters, digits, '_', '-' and '.'")
+        entry.gold = read_gold(name, java_path, python_path)
+        entry.notes += entry.gold.notes
+        for number, row in enumerate(entry.gold.rows, 1):
+            try:
+                entry.inputs[number] = _fitted(row, entry.gold.signature.param_types)
+            except Unusable as error:
+                entry.left_out[number] = str(error)
+        if not entry.inputs:
+            raise Unusable(f"none of its inputs fits the Java function; the first: {entry.left_out[1]}")
+    except Unusable as error:
+        entry.reason = str(error)
+    return entry
+
+
+def _fitted(row: list[Any] | Unusable, types: Sequence[str]) -> list[Any]:
+    if isinstance(row, Unusable):
+        raise row
+    if len(row) != len(types):
+        raise Unusable(f"{len(row)} arguments for {len(types)} parameters")
+    return [converted(kind, value) for kind, value in zip(types, row, strict=True)]
+
+
+def _leave_out_doubles(entries: list[_Entry]) -> None:
+    """Of names that differ only by case, the first usable one stays: on many systems their files would be one."""
+    seen: dict[str, str] = {}
+    for entry in entries:
+        if not entry.reason and seen.setdefault(entry.name.casefold(), entry.name) != entry.name:
+            entry.reason = f"its name differs from {seen[entry.name.casefold()]} by case only; their files would overwrite each other"
+
+
+def _run_java(entries: list[_Entry]) -> list[Answers]:
+    if not has_jdk():
+        return [Answers(problem=_NO_JDK)] * len(entries)
+    return java_results([
+        JavaMethod(compilation_unit(entry.gold.java), entry.gold.signature.class_name, GOLD_NAME, list(entry.inputs.values()))
+        for entry in entries if entry.gold
+    ])  # fmt: skip
+
+
+def _python_function(entry: _Entry) -> PythonFunction:
+    assert entry.gold
+    return PythonFunction(entry.gold.python, GOLD_NAME, [entry.gold.rows[number - 1] for number in entry.inputs])
+
+
+def _compare(entry: _Entry, java: Answers, python: Answers) -> None:
+    """Note on which inputs the two languages disagree."""
+    assert entry.gold
+    if java.problem or python.problem:
+        entry.notes += [f"not compared: {problem}" for problem in (java.problem, python.problem) if problem not in ("", _NO_JDK, entry.reason)]
+        return
+    kind = entry.gold.signature.return_type
+    for number, in_java, in_python in zip(entry.inputs, java.answers, python.answers, strict=True):
+        entry.right_fails |= _right_fails(kind, in_java, in_python)
+        if not (in_java.failure and in_python.failure) and not _same(kind, in_java, in_python):
+            entry.disagreements.append({
+                "input": number, "arguments": _shown(entry, number), "java": _text(in_java), "python": _text(in_python),
+                "kind": _kind(kind, in_java, in_python),
+            })  # fmt: skip
+    entry.agreement = "disagree" if entry.disagreements else "agree"
+
+
+def _same(kind: str, java: Answer, python: Answer) -> bool:
+    if java.failure or python.failure:
+        return False
+    try:
+        return _close(java.value, converted(kind, python.value))
+    except Unusable:
+        return java.value == python.value
+
+
+def _right_fails(kind: str, java: Answer, python: Answer) -> bool:
+    """Whether what Java gives fails a test that expects what Python gives; the Python oracle drops a result that has no such test."""
+    try:
+        return not python.failure and (bool(java.failure) or java.value != _exactly(kind, python.value))
+    except Unusable:
+        return False
+
+
+def _exactly(kind: str, value: Any) -> Any:
+    """A result of Python as the faithful build expects it.
+
+    Raises:
+        Unusable: if it does not fit the type, or is not a number, which equals nothing in an exact comparison.
+    """
+    result = converted(kind, value)
+    if _holds_nan(result):
+        raise Unusable("the result is not a number, which equals nothing in an exact comparison")
+    return result
+
+
+def _holds_nan(value: Any) -> bool:
+    return any(map(_holds_nan, value)) if isinstance(value, list) else value != value
+
+
+def _close(java: Any, python: Any) -> bool:
+    if isinstance(java, list):
+        return len(java) == len(python) and all(map(_close, java, python))
+    if isinstance(java, float) and math.isfinite(java):
+        return abs(java - python) <= _TOLERANCE * abs(java)
+    return java == python or (java != java and python != python)
+
+
+def _kind(kind: str, java: Answer, python: Answer) -> str:
+    """Why the languages disagree, as far as it shows: the width of integers, division of integers, or something else."""
+    if kind in INTEGER_BITS and not java.failure:
+        if type(python.value) is int and (python.value - java.value) % (1 << INTEGER_BITS[kind]) == 0:
+            return "wrap-around"
+        if type(python.value) is float and math.isfinite(python.value) and int(python.value) == java.value:
+            return "lost fraction"
+    return "other"
+
+
+def _expect(entry: _Entry, answers: Answers, oracle: Oracle) -> None:
+    """Take the oracle's answers as the expected results, or leave the sample or the input out."""
+    assert entry.gold
+    entry.reason = answers.problem
+    for number, answer in zip(entry.inputs, answers.answers, strict=False):
+        try:
+            if answer.failure:
+                raise Unusable(f"{oracle.capitalize()} {answer.failure}")
+            fitted = _exactly if oracle == "python" else converted
+            entry.expected[number] = fitted(entry.gold.signature.return_type, answer.value)
+        except Unusable as error:
+            entry.left_out[number] = str(error) if answer.failure else f"the result of {oracle.capitalize()}: {error}"
+    if not entry.expected and not entry.reason:
+        first = next(iter(entry.inputs))
+        entry.reason = f"no input with a usable result; the first: {entry.left_out[first]}"
+
+
+def _report(entries: list[_Entry], oracle: Oracle) -> dict[str, Any]:
+    kept = [entry for entry in entries if not entry.reason]
+    agreement = Counter(entry.agreement for entry in entries)
+    kinds = [{found["kind"] for found in entry.disagreements} for entry in entries if entry.disagreements]
+    numbers = [len(entry.gold.rows) if entry.gold else 0 for entry in entries]
+    return {
+        "oracle": oracle,
+        "reals": "exact" if oracle == "python" else f"relative tolerance {_TOLERANCE}",
+        "java": java_version() or f"not run, {_NO_JDK}",
+        "python": platform.python_version(),
+        "python_sandbox": probe_tier(),
+        "samples_given": len(entries),
+        "samples_kept": len(kept),
+        "samples_left_out": len(entries) - len(kept),
+        "inputs_read": sum(numbers),
+        "inputs_kept": sum(len(entry.expected) for entry in kept),
+        "inputs_left_out": sum(len(entry.left_out) for entry in kept),
+        "inputs_of_samples_left_out": sum(numbers) - sum(len(entry.gold.rows) for entry in kept if entry.gold),
+        "agree": agreement["agree"],
+        "disagree": agreement["disagree"],
+        "not_compared": agreement["not compared"],
+        "disagree_by_wrap_around_alone": kinds.count({"wrap-around"}),
+        "disagree_by_lost_fraction_alone": kinds.count({"lost fraction"}),
+        "right_translations_failing_under_python": sum(entry.right_fails for entry in entries),
+        "samples": [_sample_report(entry) for entry in entries],
+    }
+
+
+def _sample_report(entry: _Entry) -> dict[str, Any]:
+    left_out = [{"input": number, "arguments": _shown(entry, number), "reason": reason} for number, reason in sorted(entry.left_out.items())]
+    return {
+        "id": entry.name,
+        "kept": not entry.reason,
+        "reason": entry.reason,
+        "inputs": len(entry.gold.rows) if entry.gold else 0,
+        "inputs_kept": 0 if entry.reason else len(entry.expected),
+        "inputs_left_out": left_out,
+        "agreement": entry.agreement,
+        "disagreements": entry.disagreements,
+        "notes": entry.notes,
+    }
+
+
+def _shown(entry: _Entry, number: int) -> str:
+    """The arguments of an input, as Python writes them; "" where they cannot be read."""
+    assert entry.gold
+    row = entry.gold.rows[number - 1]
+    return "" if isinstance(row, Unusable) else ", ".join(map(ascii, row))
+
+
+def _text(answer: Answer) -> str:
+    return answer.failure or ascii(answer.value)
+
+
+def summary(report: dict[str, Any]) -> str:
+    """The report as text: the counts, what was left out and why, and where the languages disagree."""
+    lines = [
+        f"{report['samples_kept']} of {report['samples_given']} samples kept, {report['samples_left_out']} left out; "
+        f"{report['inputs_kept']} of {report['inputs_read']} inputs kept",
+        f"expected results: {report['oracle']}; reals: {report['reals']}",
+        f"Java: {report['java']}; Python: {report['python']}, sandbox {report['python_sandbox']}",
+        f"Java and Python agree on {report['agree']} samples, disagree on {report['disagree']} "
+        f"({report['disagree_by_wrap_around_alone']} by wrap-around alone, {report['disagree_by_lost_fraction_alone']} by a lost fraction alone), "
+        f"{report['not_compared']} not compared",
+        f"a translation that does what Java does fails on {report['right_translations_failing_under_python']} samples under the Python oracle",
+    ]
+    samples = report["samples"]
+    lines += _section("Left out", [f"{sample['id']}: {sample['reason']}" for sample in samples if not sample["kept"]])
+    lines += _section("Inputs left out of samples that are kept", [
+        f"{sample['id']}, input {one['input']} ({_shortened(one['arguments'])}): {one['reason']}"
+        for sample in samples if sample["kept"] for one in sample["inputs_left_out"]
+    ])  # fmt: skip
+    lines += _section("Other files in the folders", report["other_files"])
+    lines += _section("Notes", [f"{sample['id']}: {note}" for sample in samples for note in sample["notes"]])
+    lines += _section("Java and Python disagree", [
+        f"{sample['id']}, {len(sample['disagreements'])} of {sample['inputs']} inputs; input {one['input']} ({_shortened(one['arguments'])}): "
+        f"Java {_shortened(one['java'])}, Python {_shortened(one['python'])} ({one['kind']})"
+        for sample in samples for one in sample["disagreements"][:1]
+    ])  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", f"{title}: {len(lines)}", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _check_output(output: Path) -> None:
+    """See that only an earlier build's files would be replaced."""
+    if (output / REPORT_FILE).exists():
+        return
+    for folder, suffix in (ORIGINALS, TEST_PROGRAMS):
+        if found := sorted((output / folder).glob(f"*{suffix}")):
+            raise BenchmarkError(f"{found[0]} is there, but no {REPORT_FILE} of a build; name an empty folder as --output_path.")
+
+
+def _write(entries: list[_Entry], report: dict[str, Any], output: Path, oracle: Oracle) -> None:
+    write_json(output / REPORT_FILE, report)
+    write_text(output / SUMMARY_FILE, summary(report))
+    rows = []
+    for entry in entries:
+        if entry.reason or not entry.gold:
+            continue
+        signature = entry.gold.signature
+        inputs = [entry.inputs[number] for number in entry.expected]
+        results, types = list(entry.expected.values()), list(map(d_type, signature.param_types))
+        program = render_test_program(d_type(signature.return_type), types, inputs, results, exact=oracle == "python")
+        rows.append(dict(zip(CSV_COLUMNS, (entry.name, java_function(entry.gold.java), program), strict=True)))
+        write_text(output / ORIGINALS[0] / f"{entry.name}.java", entry.gold.java)
+        write_text(output / TEST_PROGRAMS[0] / f"{entry.name}.d", program)
+    names = {row["id"] for row in rows}
+    for folder, suffix in (ORIGINALS, TEST_PROGRAMS):
+        for path in (output / folder).glob(f"*{suffix}"):
+            if path.stem not in names:  # of an earlier build from other sources
+                path.unlink()
+    write_csv(output / CSV_FILE, list(CSV_COLUMNS), rows)
+
+
+def main() -> None:
+    """Command line: ``python -m d_running.build_kecode --source DIR --output_path OUT``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m d_running.build_kecode", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--source", type=Path, required=True, help="the unpacked set: a folder with java/ID.java and python/ID.py")
+    parser.add_argument(
+        "--output_path", type=Path, required=True, help="folder for originals/, d_with_params/, kecode.csv, report.json and summary.txt"
+    )
+    parser.add_argument("--oracle", choices=("java", "python"), default="java", help="whose results are expected (%(default)s)")
+    arguments = parser.parse_args()
+    report = build(arguments.source, arguments.output_path, arguments.oracle)
+    sys.stdout.write(summary(report))
+
+
+if __name__ == "__main__":
+    from util.cli import run_main
+
+    run_main(main)

@@ -1,0 +1,30 @@
+"""What a function really returns, in Java, Python or D."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one call came to.
+
+    Attributes:
+        value: what it returned: int, float, bool, str, None and nested lists of them.
+        failure: why there is no value, such as "throws java.lang.ArithmeticException"; else "".
+    """
+
+    value: Any = None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What all calls of one function came to.
+
+    Attributes:
+        answers: one per input; empty if the function could not be called.
+        problem: why it could not, such as the compiler's message; else "".
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    problem: str = ""
