@@ -15,26 +15,29 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 # Landlock (linux/landlock.h); its three calls have the same numbers everywhere.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _RULE_PATH_BENEATH = 1
-_EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE, _IOCTL = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 15
+_RIGHTS_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
 _RIGHTS_OF_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
 _NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
+_FILTER_BYTES = 8
 _X32_BIT = 0x40000000
 
 _PATH_BUFFER = ctypes.create_string_buffer(4096)
 """Holds the one path that may be executed: the filter cannot read paths, but it can compare their address."""
 
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-# What a single-threaded D program needs, by number on x86-64 and AArch64 (None: not there). All else is refused.
+# What a single-threaded D program needs (and bubblewrap around it: wait4), by number on x86-64 and AArch64 (None: not there).
+# All else is refused.
 _ALLOWED = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "stat": (4, None), "fstat": (5, 80), "lstat": (6, None), "poll": (7, None),
     "lseek": (8, 62), "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214), "rt_sigaction": (13, 134),
     "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "ioctl": (16, 29), "pread64": (17, 67), "readv": (19, 65),
     "writev": (20, 66), "access": (21, None), "sched_yield": (24, 124), "mremap": (25, 216), "madvise": (28, 233),
-    "nanosleep": (35, 101), "getpid": (39, 172), "exit": (60, 93), "uname": (63, 160), "fcntl": (72, 25), "getcwd": (79, 17),
+    "nanosleep": (35, 101), "getpid": (39, 172), "exit": (60, 93), "wait4": (61, 260), "uname": (63, 160), "fcntl": (72, 25), "getcwd": (79, 17),
     "readlink": (89, None), "gettimeofday": (96, 169), "getrlimit": (97, 163), "getrusage": (98, 165), "sysinfo": (99, 179),
     "times": (100, 153), "getuid": (102, 174), "getgid": (104, 176), "geteuid": (107, 175), "getegid": (108, 177),
     "sigaltstack": (131, 132), "arch_prctl": (158, None), "gettid": (186, 178), "time": (201, None), "futex": (202, 98),
@@ -51,7 +54,7 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
-def confine(program: str, readable: list[str]) -> None:
+def confine_to_computing(program: str, readable: list[str]) -> None:
     """Give up, for this process and for good, everything but computing, reading ``readable`` and executing ``program``.
 
     Args:
@@ -61,23 +64,34 @@ def confine(program: str, readable: list[str]) -> None:
     Raises:
         OSError: if this kernel or machine has no Landlock or no seccomp.
     """
-    _check(LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    _restrict_files(program, [*readable, "/proc/self"])  # the D runtime finds its stack's bounds in /proc/self/maps
+    rules = dict.fromkeys([*readable, "/proc/self"], _READ_FILE | _READ_DIR)  # the D runtime finds its stack's bounds in /proc/self/maps
+    rules |= dict.fromkeys((program, "/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"), _EXECUTE | _READ_FILE)
+    _restrict_files(rules)
     _restrict_calls()
 
 
-def _restrict_files(program: str, readable: list[str]) -> None:
+def confine_to_building(folder: str, readable: list[str]) -> None:
+    """Give up, for this process and for good, all files but ``readable``, which may also be executed, and what is in ``folder``.
+
+    Raises:
+        OSError: if this kernel has no Landlock.
+    """
+    _restrict_files(dict.fromkeys([*readable, "/proc/self"], _EXECUTE | _READ_FILE | _READ_DIR) | {"/dev/null": _WRITE_FILE | _READ_FILE, folder: -1})
+
+
+def _restrict_files(rules: dict[str, int]) -> None:
+    """Restrict this process to files beneath the given paths, each with its rights (-1 for all); missing paths are passed over."""
+    _check(LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     abi = _check(LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
-    handled = ctypes.c_uint64(_RIGHTS_OF_ABI[min(abi, max(_RIGHTS_OF_ABI))])
-    ruleset = _check(LIBC.syscall(_CREATE_RULESET, ctypes.byref(handled), ctypes.c_size_t(8), ctypes.c_uint32(0)))
-    rules = [(program, _EXECUTE | _READ_FILE), *((path, _READ_FILE | _READ_DIR) for path in readable)]
-    rules += [(path, _EXECUTE | _READ_FILE) for path in ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")]
-    for path, rights in rules:
+    handled = _RIGHTS_OF_ABI[min(abi, max(_RIGHTS_OF_ABI))]
+    ruleset = _check(LIBC.syscall(_CREATE_RULESET, ctypes.byref(ctypes.c_uint64(handled)), ctypes.c_size_t(8), ctypes.c_uint32(0)))
+    for path, rights in rules.items():
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
-        rule = _PathBeneath(rights if Path(path).is_dir() else rights & ~_READ_DIR, descriptor)
+        allowed = rights & handled if Path(path).is_dir() else rights & handled & _RIGHTS_OF_FILES
+        rule = _PathBeneath(allowed, descriptor)
         _check(LIBC.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0)))
         os.close(descriptor)
     _check(LIBC.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
@@ -85,6 +99,23 @@ def _restrict_files(program: str, readable: list[str]) -> None:
 
 
 def _restrict_calls() -> None:
+    address = ctypes.addressof(_PATH_BUFFER)
+    filters = calls_filter(address, os.getpid())
+    code = ctypes.create_string_buffer(filters, len(filters))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(filters) // _FILTER_BYTES, ctypes.addressof(code)))
+    _check(LIBC.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0))
+
+
+def calls_filter(may_execute: int | None, pid: int | None) -> bytes:
+    """The seccomp filter of a program that only computes.
+
+    Args:
+        may_execute: the one address of a path that may be executed; None for any.
+        pid: the one process that may be signalled; None for any.
+
+    Raises:
+        OSError: if the system calls of this machine are not known.
+    """
     if platform.machine() not in _ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"no list of system calls for {platform.machine()}")
     architecture, column = _ARCHITECTURES[platform.machine()]
@@ -94,14 +125,16 @@ def _restrict_calls() -> None:
         filters += [(_JUMP_IF_AT_LEAST, 0, 1, _X32_BIT), (_RETURN, 0, 0, _REFUSE)]
     for numbers in _ALLOWED.values():
         if numbers[column] is not None:
-            filters += [(_JUMP_IF_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, _ALLOW)]
-    filters += _allow_if(_EXECVE[column], 0, ctypes.addressof(_PATH_BUFFER))
-    filters += _allow_if(_TGKILL[column], 0, os.getpid())  # abort() signals its own process
+            filters += _allow(numbers[column])
+    filters += _allow(_EXECVE[column]) if may_execute is None else _allow_if(_EXECVE[column], 0, may_execute)
+    filters += _allow(_TGKILL[column]) if pid is None else _allow_if(_TGKILL[column], 0, pid)  # abort() signals its own process
     filters += _allow_if(_PRLIMIT[column], 2, 0)  # limits may be read, not set
     filters += [(_RETURN, 0, 0, _REFUSE)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in filters))
-    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(filters), ctypes.addressof(code)))
-    _check(LIBC.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0))
+    return b"".join(struct.pack("HBBI", *one) for one in filters)
+
+
+def _allow(number: int) -> list[tuple[int, int, int, int]]:
+    return [(_JUMP_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
 
 
 def _allow_if(number: int, argument: int, value: int) -> list[tuple[int, int, int, int]]:

@@ -1,98 +1,141 @@
-"""D source as text: the first function of an answer, found by matching braces outside strings and comments."""
+"""D source as text: the first function of an answer, found by matching brackets outside strings and comments."""
 
 import re
-from collections.abc import Iterator
 
-# What a brace inside does not count in; nested comments, which no regular expression can match, are followed below.
+_FENCE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)
+# Comments, strings and characters. Those that nest have no end here: no regular expression can find it.
 _OPAQUE = re.compile(
-    r"""//[^\n]*|/\*.*?(?:\*/|\Z)|`[^`]*(?:`|\Z)|[rx]"[^"]*(?:"|\Z)|"(?:\\.|[^"\\])*(?:"|\Z)|'(?:\\.|[^'\\\n])+'""",
-    re.DOTALL,
+    r"""
+    //[^\n]* | /\*.*?(?:\*/|\Z) | (?P<comment>/\+)
+    | (?<!\w)q"(?:(?P<opens>[(\[{<]) | (?P<word>[^\W\d]\w*)\r?\n.*?(?:\n(?P=word)"|\Z) | (?P<mark>[^\w\s]).*?(?:(?P=mark)"|\Z))
+    | (?<!\w)r"[^"]*(?:"|\Z) | `[^`]*(?:`|\Z) | "(?:\\.|[^"\\])*(?:"|\Z)
+    | '(?:\\(?:[xuU][\da-fA-F]+|[0-7]+|&\w+;|.)|[^'\\\n])'
+    """,
+    re.DOTALL | re.VERBOSE,
 )
-_SIGNATURE_END = re.compile(r"[\w\]*>)]\s+(?P<name>[A-Za-z_]\w*)\s*\(|^\s*(?P<bare>[A-Za-z_]\w*)\s*\(")
-_NOT_FUNCTIONS = {"if", "for", "foreach", "foreach_reverse", "while", "switch", "catch", "with", "synchronized", "version", "debug"}
-_DEFINES_TYPE = re.compile(r"\b(?:struct|class|interface|union|enum|unittest|template|mixin)\b[^();]*$")
-_CONTRACT = re.compile(r"\s*(?:do|body|in|out)\b")  # what may follow the block of a contract: the next one, or the body
-_NESTED_EDGE = re.compile(r"/\+|\+/")
+_CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
+_MASK = "\0"
+_CONTINUES = frozenset(("in", "out", "do", "body", "if"))
+"""Words that may follow a function's parameters behind an empty line."""
+_STARTS = 16
+"""How many places at which a declaration may begin are tried, the last ones; without a limit a hostile megabyte would take minutes."""
+# What can end a declaration or change how deep we are; what can only end prose counts as an edge too.
+_EDGE = re.compile(r"[()\[\]{};]|[.:?](?=\s)|!(?=\r?\n)|\n(?:[ \t\r]*\n)+")
+_TOKEN = re.compile(r"[^\W\d]\w*|[^\s\0]")
+_CONTRACT = re.compile(r"(?:\bin|\bout(?:[\s\0]*\([\s\0]*\w*[\s\0]*\))?)[\s\0]*$")  # not `in (n > 0)`: the body follows that
+_NOT_NAMES = frozenset(
+    """
+    align assert cast catch const debug delegate deprecated extern for foreach foreach_reverse function if immutable in inout is out
+    package pragma return scope shared switch synchronized typeof typeid version while with
+    """.split()
+)
+_NO_FUNCTIONS = frozenset("alias class enum import interface invariant mixin module struct template union unittest".split())
 
 
-def _code(text: str) -> Iterator[tuple[int, str]]:
-    """Positions and characters of ``text`` that are code: outside comments, strings and character literals."""
-    position = 0
-    while position < len(text):
-        if text.startswith("/+", position):
-            position = _end_of_nested_comment(text, position)
-        elif (opaque := _OPAQUE.match(text, position)) and not _continues_name(text, position):
-            position = opaque.end()
+def mask_opaque(text: str) -> str:
+    """``text`` with comments, strings and characters, newlines in them too, replaced by as many NULs."""
+    parts, end = [], 0
+    while found := _OPAQUE.search(text, end):
+        parts.append(text[end : found.start()])
+        if found["comment"]:
+            end = _end_of_nested(text, found.start(), "/+", "+/", "")
+        elif opens := found["opens"]:
+            end = _end_of_nested(text, found.start("opens"), opens, _CLOSING[opens], '"')
         else:
-            yield position, text[position]
-            position += 1
+            end = found.end()
+        parts.append(_MASK * (end - found.start()))
+    return "".join(parts) + text[end:]
 
 
-def _continues_name(text: str, position: int) -> bool:
-    """Whether the r of a would-be r"…" is the last letter of a longer name."""
-    return text[position] in "rx" and position > 0 and (text[position - 1].isalnum() or text[position - 1] == "_")
-
-
-def _end_of_nested_comment(text: str, start: int) -> int:
+def _end_of_nested(text: str, start: int, opens: str, closes: str, last: str) -> int:
+    """Where what opens at ``start`` ends, ``last`` included; the end of the text if it does not close."""
     depth = 0
-    for edge in _NESTED_EDGE.finditer(text, start):
-        depth += 1 if edge.group() == "/+" else -1
+    for edge in re.finditer(f"{re.escape(opens)}|{re.escape(closes)}", text[start:]):
+        depth += 1 if edge.group() == opens else -1
         if depth == 0:
-            return edge.end()
+            end = start + edge.end()
+            return end + len(last) if text.startswith(last, end) else end
     return len(text)
 
 
 def first_function(answer: str) -> tuple[str, str] | None:
     """The first function of ``answer`` with its body, as ``(name, source)``; None where there is none or it is not closed.
 
-    All that follows the previous ``;`` or ``}`` of the outermost level belongs to it, such as attributes. Token strings
-    (``q{…}``) need no rule of their own, because their braces are balanced.
+    Of an answer with fences each part is looked through by itself. Attributes and comments directly above a function belong to it,
+    sentences above it do not. Token strings (``q{…}``) need no rule of their own, because their brackets are balanced.
     """
-    begin = depth = 0
+    for part in _FENCE.split(answer):
+        if found := _first_function(part):
+            return found
+    return None
+
+
+def _first_function(text: str) -> tuple[str, str] | None:
+    code = mask_opaque(text)
+    starts = [0]  # where a declaration may begin: behind the last one, and behind sentences in front of it
+    opened: list[str] = []
     name: str | None = None
-    for position, char in _code(answer):
-        if char == "{":
-            if depth == 0:
-                name = _declared_name(answer[begin:position])
-            depth += 1
+    closed = 0  # where the last outermost block ended
+    for edge in _EDGE.finditer(code):
+        position, char = edge.start(), edge.group()
+        if char in _CLOSING:
+            if char == "{" and not opened:
+                if name is None:
+                    name, start = _declared(code, starts, position)
+                is_contract = _CONTRACT.search(code, closed, position) is not None
+            opened.append(char)
         elif char == "}":
-            depth -= 1
-            if depth < 0:
+            if "{" not in opened:
                 return None
-            if depth == 0:
-                if name and not _CONTRACT.match(answer, position + 1):
-                    return name, answer[begin : position + 1].strip()
-                begin = begin if name else position + 1
-        elif char == ";" and depth == 0:
-            begin = position + 1
+            while opened.pop() != "{":
+                pass
+            closed = position + 1
+            if not opened and name is None:
+                starts = [closed]
+            elif not opened and not is_contract:
+                return name, text[start : position + 1].strip()
+        elif char in ")]":
+            if opened and _CLOSING[opened[-1]] == char:
+                opened.pop()
+        elif not opened and char == ";":
+            name, start = _declared(code, starts, position)
+            if name and "=>" in code[start:position]:  # int f(int n) => n + 1;
+                return name, text[start : position + 1].strip()
+            name, starts, closed = None, [position + 1], position + 1
+        elif not opened:
+            starts.append(edge.end())
     return None
 
 
-def _declared_name(declaration: str) -> str | None:
-    """The name of the function that ``declaration`` (all before its body) declares, None if it declares something else."""
-    code = blank_opaque(declaration)
-    if _DEFINES_TYPE.search(code):
-        return None
-    for found in _SIGNATURE_END.finditer(code):
-        name = found["name"] or found["bare"]
-        if name not in _NOT_FUNCTIONS:
-            return name
+def _declared(code: str, starts: list[int], end: int) -> tuple[str | None, int]:
+    """The name of the function that is declared in front of ``end``, and where: at the last of ``starts`` with more than contracts behind."""
+    for start in reversed(starts[-_STARTS:]):
+        tokens = _TOKEN.findall(code, start, end)
+        if tokens and tokens[0] not in _CONTINUES:
+            return _declared_name(tokens), start
+    return None, starts[0]
+
+
+def _declared_name(tokens: list[str]) -> str | None:
+    """The name of the function that a declaration (all before its body) declares, None if it declares something else."""
+    depth = 0
+    for index, token in enumerate(tokens):
+        if depth == 0 and (token in _NO_FUNCTIONS or token == "="):
+            return None
+        if depth == 0 and token == "(" and index:
+            name, before = tokens[index - 1], tokens[index - 2] if index > 1 else ""
+            if (name[0].isalpha() or name[0] == "_") and name not in _NOT_NAMES and before not in ("!", "@", "."):
+                return name
+        depth += (token in "([{") - (token in ")]}")
+        if depth < 0:
+            return None
     return None
-
-
-def blank_opaque(text: str) -> str:
-    """``text`` with everything that is not code turned into spaces, so that positions stay."""
-    blank = [" "] * len(text)
-    for position, char in _code(text):
-        blank[position] = char
-    return "".join(blank)
 
 
 def rename(source: str, old: str, new: str) -> str:
     """``source`` with the identifier ``old`` renamed wherever it is code, and not a member (``x.old``)."""
-    code = blank_opaque(source)
     parts, end = [], 0
-    for found in re.finditer(rf"(?<![\w.]){re.escape(old)}(?!\w)", code):
+    for found in re.finditer(rf"(?<![\w.]){re.escape(old)}(?!\w)", mask_opaque(source)):
         parts += [source[end : found.start()], new]
         end = found.end()
     return "".join(parts) + source[end:]

@@ -3,6 +3,8 @@
 import re
 import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,13 @@ _SPECIFIC_WEIGHT = 0.55
 _UNIT = re.compile(r"`[^`]*`|[^\s`]*\w[^\s`]*")
 _SPECIFIC = re.compile(r"`|\W*\d[\W\d]*$")
 _BASIC_TYPE = re.compile(r"`(?:bool|char|d?char|wchar|u?byte|u?short|u?int|u?long|float|double|real|d?string|wstring|void)(?:\[\])*`$")
+_OTHER_QUOTES = re.compile("[‘']([^‘’']+)[’']")
 _PREFIX = re.compile(r"^\s*Error:\s*")
+
+
+def embedding_settings(name: str, max_length: int) -> dict[str, Any]:
+    """What decides an embedding; a model in a folder is named without the folder's place."""
+    return {"embedding_model": Path(name).resolve().name if Path(name).is_dir() else name, "max_length": max_length}
 
 
 def load_embedder(name: str, max_length: int, trust_remote_code: bool = False) -> Embedder:
@@ -40,6 +48,11 @@ def load_embedder(name: str, max_length: int, trust_remote_code: bool = False) -
     if name == BUILTIN:
         return _Remembering(lambda texts: np.stack([_hashed(text, max_length) for text in texts]))
     return _Remembering(_sentence_transformer(name, max_length, trust_remote_code))
+
+
+def with_backticks(message: str) -> str:
+    """``message`` quoted as LDC and DMD do; GDC quotes with apostrophes or, by the locale, with typographic ones."""
+    return message if "`" in message else _OTHER_QUOTES.sub(r"`\1`", message)
 
 
 class _Remembering:
@@ -62,7 +75,7 @@ def _hashed(text: str, max_length: int) -> NDArray[np.float32]:
     A basic type in quotes is part of the error (``ulong`` to ``int``), all else in quotes part of the sample.
     """
     total = np.zeros(_DIMENSIONS, np.float32)
-    for unit in _UNIT.findall(_PREFIX.sub("", text))[:max_length]:
+    for unit in _UNIT.findall(with_backticks(_PREFIX.sub("", text)))[:max_length]:
         word = np.zeros(_DIMENSIONS, np.float32)
         marked = f"^{unit}$"
         for start in range(len(marked) - _GRAM + 1):
@@ -77,22 +90,40 @@ def _hashed(text: str, max_length: int) -> NDArray[np.float32]:
 
 
 def _sentence_transformer(name: str, max_length: int, trust_remote_code: bool) -> Embedder:
-    """The first token's embedding, whatever pooling the model itself would use."""
+    """The first token's embedding, whatever pooling the model itself would use.
+
+    ``max_length`` counts the message's own tokens; those that the model puts around every text come on top.
+    """
     from sentence_transformers import SentenceTransformer
 
     try:
         model = SentenceTransformer(name, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"Cannot load the embedding model {name} ({reason}); give a local path, --embedding_model {BUILTIN}, "
             "or --trust_remote_code if it brings its own code and you trust it."
         ) from error
-    model.max_seq_length = max_length
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        tokens = model.encode(list(texts), output_value="token_embeddings", show_progress_bar=len(texts) > 500)
+        # prompt="": a model's own prompt in front would take the place of the message's tokens.
+        tokens = model.encode(list(texts), prompt="", output_value="token_embeddings", show_progress_bar=len(texts) > 500)
         rows = np.stack([own[0].float().cpu().numpy() for own in tokens])
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
+    try:
+        length = max_length + model.tokenizer.num_special_tokens_to_add()
+        model.max_seq_length = min(length, model.max_seq_length or length)
+        model.tokenizer.padding_side = "right"
+        one, other = embed(["Error: undefined identifier", "Error: cast illegal"])
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"The embedding model {name} gives no embedding of each token ({type(error).__name__}: {error}); give a transformer encoder, "
+            f"or --embedding_model {BUILTIN}."
+        ) from error
+    if not one @ other < 1 - 1e-6:
+        raise UserError(
+            f"The embedding model {name} gives different texts the same first token's embedding (it reads from left to right only); give an "
+            f"encoder that reads both ways, or --embedding_model {BUILTIN}."
+        )
     return embed

@@ -11,44 +11,63 @@ from util.errors import BenchmarkError
 
 MARKER = "//TOFILL//"
 FUNCTION_NAME = "f_filled"
-VERDICT_SOURCE = Path(__file__).with_name("verdict.d")
+RUNNER_SOURCE = Path(__file__).with_name("runner.d")
 
 IMPORTS = "".join(f"import std.{name};\n" for name in ("stdio", "math", "conv", "algorithm"))
 REAL_TYPES = ("float", "double")
+_INTEGER_BITS = {"byte": 8, "short": 16, "int": 32, "long": 64}
+_SMALLEST_NORMAL = {"float": 2.0**-126, "double": 2.0**-1022}
 TOLERANCE = "1e-6"
 
 # The report that ends every test program, ours or the published ones: `writefln("#Results:%d, %d", passed, all);`
 _REPORT = re.compile(r'writef(?:ln)?\s*\(\s*"#Results:\s*%\w\s*,\s*%\w(?:\\n)?"\s*,(?P<passed>[^,;]+),(?P<total>[^;]+)\)\s*;')
-# One line, after the last: no line of the program moves, so that the compiler's messages stay those of the plain program.
-_DECLARATION = "extern(C) void kecode_verdict(const(char)*, ulong, ulong) nothrow @nogc;\n"
+_MAIN = re.compile(r"\bvoid\s+main\s*\(\s*\)")
+# What a function must not contain to share a binary: what runs outside it or names symbols of its own (module constructors, extern,
+# asm, …), what is only known when the compiler runs (mixins, traits), and what says the module's name. Too many words cost only time.
+_UNSHARED = re.compile(
+    r"\b(?:module|pragma|extern|export|asm|mixin|main|translation|static\s+~?this|__\w+|stringof|mangleof|typeid|classinfo|TypeInfo|ModuleInfo"
+    r"|fullyQualifiedName|moduleName|factory|package|core)\b|\bimport\s*\(|\0|\x1a|#"
+)
 
 _CLOSE = f"""\
     static bool close(double expected, double actual) {{
-        return expected == actual || fabs(expected - actual) <= {TOLERANCE} * fabs(expected)
+        return expected == actual || (isFinite(expected) && fabs(expected - actual) <= {TOLERANCE} * fabs(expected))
             || (isNaN(expected) && isNaN(actual));
     }}
 """
+_ALL_CLOSE = """\
+    static bool allClose(T, U)(T expected, U actual) {
+        bool same = expected.length == actual.length;
+        for (size_t k = 0; same && k < expected.length; ++k) {
+            static if (is(T : const(double)[]) || is(T : const(float)[])) {
+                same = close(expected[k], actual[k]);
+            } else {
+                same = allClose(expected[k], actual[k]);
+            }
+        }
+        return same;
+    }
+"""
 
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def harness_version() -> str:
     """A digest of the files that decide a verdict; a cached verdict is valid for one version only."""
-    folder = Path(__file__).parent
-    files = [
-        folder / name for name in ("harness.py", "verdict.d", "compiler.py", "execution.py", "sandbox.py", "launcher.py", "confine.py")
-    ]
+    names = ("harness.py", "strict.py", "kecode_values.d", "runner.d", "compiler.py", "execution.py", "sandbox.py", "launcher.py", "confine.py")
+    files = [Path(__file__).with_name(name) for name in names]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
-def render_test_program(return_type: str, param_types: list[str], inputs: list[list[Any]], results: list[Any]) -> str:
+def render_test_program(return_type: str, param_types: list[str], inputs: list[list[Any]], results: list[Any], exact: bool = False) -> str:
     """The test program of one sample, in KECode's form, with the marker where the function goes.
 
     Args:
-        return_type: the function's type in D's spelling: int, long, float, double, char, bool, string, or arrays of them.
+        return_type: the function's type in D's spelling: byte, short, int, long, float, double, char, bool, string, or arrays of them.
         param_types: the types of its parameters, in the same spelling.
         inputs: one list of argument values per test; a char is a string of one character.
-        results: the expected value of each test. Real values compare with a relative tolerance of 1e-6.
+        results: the expected value of each test.
+        exact: compare real values with ``==`` instead of a relative tolerance of 1e-6.
 
     Raises:
         BenchmarkError: if the counts do not fit or a value cannot be written in its type.
@@ -59,10 +78,12 @@ def render_test_program(return_type: str, param_types: list[str], inputs: list[l
     arrays = [_array("results", return_type, results)]
     arrays += [_array(f"param{k}", kind, column) for k, (kind, column) in enumerate(zip(param_types, columns, strict=True))]
     call = f"{FUNCTION_NAME}({', '.join(f'param{k}[i]' for k in range(len(param_types)))})"
-    is_real = return_type in REAL_TYPES
-    passes = f"close(results[i], {call})" if is_real else f"results[i] == {call}"
+    is_real = return_type.partition("[")[0] in REAL_TYPES and not exact
+    is_array = return_type.endswith("[]")
+    helpers = is_real * (_CLOSE + is_array * _ALL_CLOSE)
+    passes = f"{'allClose' if is_array else 'close'}(results[i], {call})" if is_real else f"results[i] == {call}"
     return (
-        f"{IMPORTS}\n{MARKER}\n\nvoid main() {{\n    int n_success = 0;\n{''.join(arrays)}{_CLOSE if is_real else ''}"
+        f"{IMPORTS}\n{MARKER}\n\nvoid main() {{\n    int n_success = 0;\n{''.join(arrays)}{helpers}"
         f"    for (int i = 0; i < results.length; ++i) {{\n        if ({passes}) {{\n            n_success += 1;\n        }}\n    }}\n"
         '    writefln("#Results:%d, %d", n_success, results.length);\n}\n'
     )
@@ -79,9 +100,9 @@ def d_literal(kind: str, value: Any) -> str:
         BenchmarkError: if the type is not one of KECode's, or the value does not fit into it.
     """
     if kind.endswith("[]") and isinstance(value, list | tuple):
-        return f"[{', '.join(d_literal(kind[:-2], item) for item in value)}]"
-    if kind in ("int", "long") and isinstance(value, int) and not isinstance(value, bool):
-        limit = 2 ** (31 if kind == "int" else 63)
+        return f"[{', '.join(_element(kind[:-2], item) for item in value)}]"
+    if kind in _INTEGER_BITS and isinstance(value, int) and not isinstance(value, bool):
+        limit = 1 << (_INTEGER_BITS[kind] - 1)
         if -limit < value < limit:
             return str(value)
         if value == -limit:
@@ -97,11 +118,21 @@ def d_literal(kind: str, value: Any) -> str:
     raise BenchmarkError(f"The value {value!r} cannot be written as a D {kind}; leave this input out.")
 
 
+def _element(kind: str, value: Any) -> str:
+    """The literal of an array's element, with its type: an array of what D takes for ints does not fit among arrays of longs."""
+    literal = d_literal(kind, value)
+    if kind in ("byte", "short"):
+        return f"cast({kind}) {literal}"
+    return literal + "L" if kind == "long" and not literal.endswith("min") else literal
+
+
 def _real_literal(kind: str, value: float) -> str:
     if math.isnan(value):
         return f"{kind}.nan"
     if math.isinf(value):
         return f"{'-' if value < 0 else ''}{kind}.infinity"
+    if 0 < abs(value) < _SMALLEST_NORMAL[kind]:  # D takes no subnormal literal but of its wider type real
+        return f"cast({kind}) {value!r}L"
     return repr(value) + ("f" if kind == "float" else "")
 
 
@@ -110,6 +141,8 @@ def _escaped(text: str) -> str:
 
 
 def _code_point(char: str) -> str:
+    if char.isascii():  # D gives '\\u0001' the type dchar
+        return f"\\x{ord(char):02x}"
     return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
@@ -132,15 +165,29 @@ def plain_program(test_program: str, function: str) -> str:
     return head + function + tail
 
 
-def reporting_program(test_program: str, function: str, key: str) -> tuple[str, int]:
-    """The same program with its report sent through `verdict.d`, and the line (from 1) of that report.
+def reporting_program(test_program: str, function: str, name: str) -> tuple[str, int]:
+    """The same program, which leaves its two counts in a variable ``name``; and the line (from 1) where it does so.
 
-    Without the templates behind ``writefln`` it compiles about four times faster. The ``key`` is a secret of this one
-    judgement: whatever else the program prints or calls, only its own ``main`` can sign a verdict.
+    Without the templates behind ``writefln`` it compiles about four times faster. ``name`` is a secret of this one
+    judgement: what the function prints, calls or exits with is no result, because it cannot name the variable.
     """
     head, _, tail = test_program.partition(MARKER)
     report = list(_REPORT.finditer(tail))[-1]
-    call = f'kecode_verdict("{key}", {report["passed"].strip()}, {report["total"].strip()});'
     before = head + function + tail[: report.start()]
     after = tail[report.end() :]
-    return f"{before}{call}{after if after.endswith(chr(10)) else after + chr(10)}{_DECLARATION}", before.count("\n") + 1
+    counts = f"{name} = [{report['passed'].strip()}, {report['total'].strip()}];"
+    # One line, after the last: no line of the program moves, so that the compiler's messages stay those of the plain program.
+    declaration = f"extern(C) __gshared ulong[2] {name};\n"
+    return f"{before}{counts}{after if after.endswith(chr(10)) else after + chr(10)}{declaration}", before.count("\n") + 1
+
+
+def shared_program(test_program: str, function: str, name: str) -> str | None:
+    """The reporting program as the module ``name``, to be compiled together with others; its ``main`` is ``name_main``.
+
+    None for a program that must be compiled alone, because it could see or disturb the others, or mean something else in such a module.
+    """
+    tail, mains = _MAIN.subn(f"extern(C) void {name}_main()", test_program.partition(MARKER)[2])
+    if mains != 1 or _UNSHARED.search(function):
+        return None
+    head = test_program.partition(MARKER)[0]
+    return f"module {name}; {reporting_program(head + MARKER + tail, function, name)[0]}"

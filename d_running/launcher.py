@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 import confine  # a neighbour, found by path: as part of the package it would import too much
 
-VERDICT_DESCRIPTOR = 3
+VERDICT_DESCRIPTOR, KEY_DESCRIPTOR = 3, 4
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _ADDR_NO_RANDOMIZE = 0x0040000
 _CHUNK = 65536
@@ -44,7 +44,7 @@ def _can_confine() -> bool:
     if pid == 0:
         code = 1
         try:
-            confine.confine("/bin/false", [])
+            confine.confine_to_computing("/bin/false", [])
             code = 0 if confine.is_confined() else 1
         finally:
             os._exit(code)
@@ -55,18 +55,22 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     """Run one command to its end or its limits; kill what it leaves behind; say what came of it."""
     error_end, error_start = _pipe()
     verdict_end, verdict_start = _pipe()
+    key_end, key_start = _pipe()
+    os.write(key_start, request["key"].encode())
+    os.close(key_start)
     pid = os.fork()
     if pid == 0:
         try:
-            _become(request, error_start, verdict_start)
+            _become(request, error_start, verdict_start, key_end)
         except BaseException as error:
             os.write(verdict_start, f"not started: {error}".encode())
         finally:
             os._exit(127)
-    os.close(error_start)
-    os.close(verdict_start)
+    for descriptor in (error_start, verdict_start, key_end):
+        os.close(descriptor)
     output = {error_end: bytearray(), verdict_end: bytearray()}
-    stopped_by = _wait(pid, output, time.monotonic() + request["wall_seconds"], request["output_bytes"])
+    most = {error_end: request["output_bytes"], verdict_end: request["verdict_bytes"]}
+    stopped_by = _wait(pid, output, time.monotonic() + request["wall_seconds"], most)
     _kill_group(pid)
     _, status, usage = os.wait4(pid, 0)
     _kill_orphans()
@@ -76,7 +80,7 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     cpu_seconds = usage.ru_utime + usage.ru_stime
     if code == -signal.SIGXCPU or (code == -signal.SIGKILL and not stopped_by and cpu_seconds >= request["cpu_seconds"]):
         stopped_by = "cpu"
-    errors, verdict = (bytes(data[: request["output_bytes"]]).decode("utf-8", "replace") for data in output.values())
+    errors, verdict = (bytes(data[: most[end]]).decode("utf-8", "replace") for end, data in output.items())
     return {"exit_code": code, "errors": errors, "verdict": verdict, "stopped_by": stopped_by}
 
 
@@ -90,14 +94,19 @@ def _pipe() -> tuple[int, int]:
     return ends[0], ends[1]
 
 
-def _become(request: dict[str, Any], errors: int, verdict: int) -> None:
+def _become(request: dict[str, Any], errors: int, verdict: int, key: int) -> None:
     """Turn this forked child into the command."""
     os.setsid()
     confine.LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     confine.LIBC.personality(_ADDR_NO_RANDOMIZE)  # the same fault, the same way, on every run
     nothing = os.open("/dev/null", os.O_RDWR)
-    for source, target in ((nothing, 0), (nothing, 1), (errors, 2), (verdict, VERDICT_DESCRIPTOR)):
+    for source, target in ((nothing, 0), (nothing, 1), (errors, 2), (verdict, VERDICT_DESCRIPTOR), (key, KEY_DESCRIPTOR)):
         os.dup2(source, target)
+    if request["filter_descriptor"]:  # bubblewrap installs it, at the last moment
+        filters = os.memfd_create("filter", 0)
+        os.write(filters, confine.calls_filter(None, None))
+        os.lseek(filters, 0, os.SEEK_SET)
+        os.dup2(filters, request["filter_descriptor"])
     for name in ("SIGPIPE", "SIGXFSZ"):  # which Python ignores, and exec would pass on
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     os.chdir(request["folder"])
@@ -113,12 +122,14 @@ def _become(request: dict[str, Any], errors: int, verdict: int) -> None:
         if most == resource.RLIM_INFINITY or most >= amount + more:
             resource.setrlimit(kind, (amount, amount + more))
     argv = request["argv"]
-    if request["confined"]:
-        confine.confine(str(Path(argv[0]).absolute()), request["readable"])
+    if request["confined"] and request["may"] == "compute":
+        confine.confine_to_computing(argv[0], request["readable"])
+    elif request["confined"]:
+        confine.confine_to_building(request["folder"], request["readable"])
     confine.execute(argv, request["environment"])
 
 
-def _wait(pid: int, output: dict[int, bytearray], deadline: float, most: int) -> str:
+def _wait(pid: int, output: dict[int, bytearray], deadline: float, most: dict[int, int]) -> str:
     """Collect output until the process ends; "wall" or "output" if it has to be stopped before, else ""."""
     process = os.pidfd_open(pid)
     poll = select.poll()
@@ -131,9 +142,9 @@ def _wait(pid: int, output: dict[int, bytearray], deadline: float, most: int) ->
                 return "wall"
             ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
             for descriptor in ready - {process}:
-                if not _read(descriptor, output[descriptor], most):
+                if not _read(descriptor, output[descriptor], most[descriptor]):
                     poll.unregister(descriptor)
-            if any(len(data) > most for data in output.values()):
+            if any(len(data) > most[end] for end, data in output.items()):
                 return "output"
             if process in ready:
                 return ""

@@ -17,6 +17,9 @@ Tier = Literal["landlock+seccomp", "bubblewrap", "rlimits"]
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _LIBRARIES = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"]
+_TOOLS = ["/bin", "/usr", "/lib", "/lib64", "/opt", "/etc"]
+_TRIAL = "/usr/bin/true"
+_FILTER_DESCRIPTOR = 5
 _SIGNAL_BASE = 128
 _SIGXCPU = 24
 
@@ -32,10 +35,13 @@ class Command:
         folder: the working directory.
         cpu_seconds, wall_seconds: after either of them it is stopped.
         memory_bytes: of address space, for each process.
-        output_bytes: of error output; with more than that it is stopped.
+        output_bytes, verdict_bytes: of error output, and of what comes over descriptor 3; with more than that it is stopped.
         file_bytes: the largest file that it may write.
         stack_bytes: of the stack.
-        confined: whether it may only compute: no files but the system's libraries, no processes, no sockets.
+        may: "compute" for what only reads the system's libraries and ``readable``, and has no processes and no sockets; "build"
+            for a compiler or linker, which reads and executes the system's programs and writes into ``folder`` alone.
+        readable: further files and folders.
+        key: what it can read from descriptor 4.
         environment: all of its environment variables.
     """
 
@@ -45,9 +51,12 @@ class Command:
     wall_seconds: float
     memory_bytes: int
     output_bytes: int = 1 << 16
+    verdict_bytes: int = 1 << 16
     file_bytes: int = 0
     stack_bytes: int = 1 << 26
-    confined: bool = False
+    may: Literal["compute", "build"] = "compute"
+    readable: list[str] = field(default_factory=list)
+    key: str = ""
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -91,10 +100,12 @@ class Launcher:
         Raises:
             RuntimeError: if the launcher itself fails.
         """
-        wrapped = command.confined and self.tier == "bubblewrap"
-        request = asdict(command) | {"confined": command.confined and self.tier == "landlock+seccomp", "readable": _LIBRARIES}
+        readable = [*(_LIBRARIES if command.may == "compute" else _TOOLS), *command.readable]
+        wrapped = self.tier == "bubblewrap"
+        request = asdict(command) | {"readable": readable, "confined": self.tier == "landlock+seccomp", "filter_descriptor": 0}
         if wrapped:
-            request["argv"] = _bubblewrap(command)
+            request["argv"] = _bubblewrap(command, readable)
+            request["filter_descriptor"] = _FILTER_DESCRIPTOR if command.may == "compute" else 0
         outcome = Outcome(**self._ask(request))
         if outcome.verdict.startswith("not started: "):
             raise RuntimeError(f"{command.argv[0]} was {outcome.verdict}")
@@ -117,13 +128,19 @@ class Launcher:
             raise RuntimeError("the launcher of test programs has ended; it was started again") from error
 
 
-def _bubblewrap(command: Command) -> list[str]:
-    """The command inside bubblewrap: namespaces of its own, the system's libraries and its folder read-only, no environment."""
+def _bubblewrap(command: Command, readable: list[str]) -> list[str]:
+    """The command inside bubblewrap: namespaces of its own, few files, its folder only for a compiler, no environment but its own."""
     arguments = [str(shutil.which("bwrap")), "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
-    for path in _LIBRARIES:
+    for path in readable:
         arguments += ["--ro-bind-try", path, path]
-    arguments += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", command.folder, "/work", "--chdir", "/work", "--cap-drop", "ALL"]
-    return [*arguments, "--", *command.argv]
+    arguments += ["--proc", "/proc", "--dev", "/dev"]
+    if command.may == "build":
+        arguments += ["--bind", command.folder, command.folder]
+    else:
+        arguments += ["--ro-bind", command.argv[0], command.argv[0], "--dir", command.folder, "--seccomp", str(_FILTER_DESCRIPTOR)]
+    for name, value in command.environment.items():
+        arguments += ["--setenv", name, value]
+    return [*arguments, "--chdir", command.folder, "--cap-drop", "ALL", "--", *command.argv]
 
 
 def _unwrapped(outcome: Outcome) -> Outcome:
@@ -140,10 +157,10 @@ def probe_tier() -> Tier:
     with Launcher("landlock+seccomp") as launcher:
         if launcher.can_confine():
             return "landlock+seccomp"
-    bubblewrap = shutil.which("bwrap")
-    trial = [bubblewrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
-    if bubblewrap and subprocess.run(trial, capture_output=True, check=False).returncode == 0:
-        return "bubblewrap"
+    if shutil.which("bwrap"):
+        with Launcher("bubblewrap") as launcher:
+            if launcher.run(Command([_TRIAL], "/", 1, 10, 1 << 30)).exit_code == 0:
+                return "bubblewrap"
     return "rlimits"
 
 

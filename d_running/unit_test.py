@@ -15,11 +15,12 @@ from typing import Any, get_args
 
 from tqdm import tqdm
 
-from d_running.compiler import Compiler, find_compiler
+from d_running.compiler import DEFAULT_COMPILER, Compiler, find_compiler
 from d_running.dataset import Sample, load_samples
 from d_running.execution import ErrorKind, Judge, Verdict
 from d_running.harness import harness_version, plain_program
 from d_running.sandbox import Tier, choose_tier
+from d_running.strict import strict_test
 from util.errors import BenchmarkError
 from util.files import read_json, write_json
 
@@ -28,6 +29,8 @@ RESULTS_INFO_FILE = "results_info.json"
 TRANSLATION_SUFFIX = ".d"
 COMPILE_LIMIT, RUN_LIMIT = 30, 15
 CACHE_DIR = Path("runs/cache")
+BATCH = 64
+"""Programs that the fast mode compiles together; more would hardly be faster, and one endless compilation stops all of them."""
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +71,14 @@ def run_unit_tests(
     run_limit: int = RUN_LIMIT,
     allow_unsafe_execution: bool = False,
     invalidate_cache: bool = False,
+    d_compiler: str = DEFAULT_COMPILER,
+    fast_judge: bool = False,
+    strict_verdict: bool = False,
 ) -> list[Result]:
     """Judge the translation ID.d of every sample and write results.json and results_info.json.
 
     Args:
-        translations: folder of ID.d files, each a D function ``f_filled``. A sample without a file fails with "Exception".
+        translations: folder of ID.d files, each a D function ``f_filled``. A sample without a file or with a problem fails with "Exception".
         samples: what to judge.
         output: folder for the two files.
         cache_dir: where verdicts are kept, by what was compiled and with what; all runs may share it.
@@ -80,6 +86,10 @@ def run_unit_tests(
         compile_limit, run_limit: seconds of processor time.
         allow_unsafe_execution: run translations even where nothing but resource limits contains them.
         invalidate_cache: judge everything anew.
+        d_compiler: name or path of an LDC, DMD or GDC.
+        fast_judge: compile many translations by one command (see `Judge.judge_together`); the verdicts and their words are the same.
+        strict_verdict: keep the expected results out of the programs (see `strict`). A sample whose test program does not allow
+            that fails with "Exception".
 
     Returns:
         One result per sample, sorted by name.
@@ -88,26 +98,40 @@ def run_unit_tests(
         BenchmarkError: if the folder does not exist or holds no translation of these samples.
         UserError: if there is no compiler or no containment.
     """
-    compiler, tier = find_compiler(), choose_tier(allow_unsafe_execution)
+    compiler, tier = find_compiler(d_compiler), choose_tier(allow_unsafe_execution)
     functions = read_translations(Path(translations), samples)
-    salt = [compiler.version, compiler.front_end, compiler.flags, tier, compile_limit, run_limit, harness_version()]
-    programs = {sample.name: (sample.test_program, functions[sample.name]) for sample in samples if sample.name in functions}
+    salt = [compiler.version, compiler.front_end, compiler.flags, tier, compile_limit, run_limit, strict_verdict, harness_version()]
+    problems = {sample.name: problem for sample in samples if (problem := _problem(sample, functions, strict_verdict))}
+    programs = {sample.name: (sample.test_program, functions[sample.name]) for sample in samples if sample.name not in problems}
     keys = {name: _digest([*salt, plain_program(*program)]) for name, program in programs.items()}
     verdicts = {} if invalidate_cache else {key: known for key in keys.values() if (known := _known(_cache_file(cache_dir, key)))}
     to_judge = {key: programs[name] for name, key in keys.items() if key not in verdicts}
     if to_judge:
         jobs = jobs or os.cpu_count() or 1
-        for key, verdict in _judge_all(Judge(compiler, tier, jobs, compile_limit, run_limit), to_judge, jobs):
+        judge = Judge(compiler, tier, jobs, compile_limit, run_limit, strict_verdict)
+        for key, verdict in _judge_all(judge, to_judge, jobs, BATCH if fast_judge else 0):
             verdicts[key] = verdict
             if verdict.is_final:
                 write_json(_cache_file(cache_dir, key), asdict(verdict))
-    missing = Verdict("Exception", "Error: there is no translation of this sample")
-    results = [_result(sample.name, verdicts[keys[sample.name]] if sample.name in keys else missing) for sample in samples]
+    not_judged = {name: Verdict("Exception", f"Error: {problem}") for name, problem in problems.items()}
+    results = [_result(sample.name, not_judged.get(sample.name) or verdicts[keys[sample.name]]) for sample in samples]
     results.sort(key=lambda result: result.name)
     write_json(Path(output) / RESULTS_FILE, [asdict(result) for result in results])
-    write_json(Path(output) / RESULTS_INFO_FILE, _info(compiler, tier, results))
+    write_json(Path(output) / RESULTS_INFO_FILE, _info(compiler, tier, strict_verdict, results))
     log.info("%d of %d translations pass; %d programs were judged, the others known.", _passed(results), len(results), len(to_judge))
     return results
+
+
+def _problem(sample: Sample, functions: dict[str, str], strict_verdict: bool) -> str:
+    """Why a sample cannot be judged; else ""."""
+    if sample.problem or sample.name not in functions:
+        return sample.problem or "there is no translation of this sample"
+    try:
+        if strict_verdict:
+            strict_test(sample.test_program, "")
+    except BenchmarkError as error:
+        return f"the test program cannot be judged with --strict_verdict: {error}"
+    return ""
 
 
 def read_translations(folder: Path, samples: list[Sample]) -> dict[str, str]:
@@ -124,21 +148,46 @@ def read_translations(folder: Path, samples: list[Sample]) -> dict[str, str]:
         raise BenchmarkError(f"None of the {len(paths)} .d files in {folder} is named after one of the {len(samples)} samples.")
     if paths:
         log.warning("%d files in %s belong to no sample and are left out, first %s.d.", len(paths), folder, min(paths))
+    if missing := [sample.name for sample in samples if sample.name not in found]:
+        log.warning("%d of %d samples have no translation in %s and fail, first %s.", len(missing), len(samples), folder, min(missing))
     return {name: path.read_bytes().decode("utf-8", "surrogateescape") for name, path in found.items()}
 
 
-def _judge_all(judge: Judge, programs: dict[str, tuple[str, str]], jobs: int) -> Iterator[tuple[str, Verdict]]:
-    """Judge (test program, function) pairs in parallel; each key comes with its verdict as soon as it is there."""
-    with judge, ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(judge.judge, *program): key for key, program in programs.items()}
+def _judge_all(judge: Judge, programs: dict[str, tuple[str, str]], jobs: int, batch: int) -> Iterator[tuple[str, Verdict]]:
+    """Judge (test program, function) pairs in parallel; each key comes with its verdict as soon as it is there.
+
+    With a ``batch`` size, programs are judged together in batches first, and alone where that gave no verdict.
+    """
+    left = dict(programs)
+    progress = tqdm(desc="Compiling and running", total=len(programs), disable=None)
+    with judge, ThreadPoolExecutor(jobs) as pool, progress:
         try:
-            for future in tqdm(as_completed(futures), "Compiling and running", len(futures), disable=None):
+            keys = list(programs)
+            batches = [{key: programs[key] for key in keys[start : start + batch]} for start in range(0, len(keys), batch)] if batch else []
+            for future in as_completed([pool.submit(_judge_together, judge, some) for some in batches]):
+                for key, verdict in future.result().items():
+                    del left[key]
+                    progress.update()
+                    yield key, verdict
+            futures = {pool.submit(judge.judge, *program): key for key, program in left.items()}
+            for future in as_completed(futures):
                 try:
-                    yield futures[future], future.result()
+                    verdict = future.result()
                 except (OSError, RuntimeError) as error:
-                    yield futures[future], Verdict("Exception", f"Error: {error}", is_final=False)
+                    verdict = Verdict("Exception", f"Error: {error}", is_final=False)
+                progress.update()
+                yield futures[future], verdict
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _judge_together(judge: Judge, programs: dict[str, tuple[str, str]]) -> dict[str, Verdict]:
+    """`Judge.judge_together`, without a verdict on any where that fails: they are then judged alone."""
+    try:
+        return judge.judge_together(programs)
+    except (OSError, RuntimeError) as error:
+        log.warning("%d programs are judged one by one, because together it failed: %s", len(programs), error)
+        return {}
 
 
 def _digest(values: list[Any]) -> str:
@@ -162,13 +211,14 @@ def _passed(results: list[Result]) -> int:
     return sum(result.success for result in results)
 
 
-def _info(compiler: Compiler, tier: Tier, results: list[Result]) -> dict[str, Any]:
+def _info(compiler: Compiler, tier: Tier, strict_verdict: bool, results: list[Result]) -> dict[str, Any]:
     """What must be equal for two runs to be compared, and the counts."""
     counts = Counter(result.error for result in results)
     return {
         "compiler": compiler.version,
         "front_end": compiler.front_end,
         "sandbox": tier,
+        "strict_verdict": strict_verdict,
         "samples": len(results),
         "passed": _passed(results),
         "errors": {kind: counts[kind] for kind in get_args(ErrorKind)},
@@ -183,13 +233,21 @@ def read_results(path: Path) -> list[Result]:
     """
     path = Path(path)
     path = path / RESULTS_FILE if path.is_dir() else path
+    entries = read_json(path, "the results")
     try:
-        results = [Result(**entry) for entry in read_json(path, "the results")]
+        results = [Result(**entry) for entry in entries]
     except TypeError as error:
         raise BenchmarkError(f"{path} is not a list of results ({error}); run the unit tests again.") from error
+    if wrong := [result for result in results if not _is_result(result)]:
+        raise BenchmarkError(f"{path} has the entry {wrong[0]}, which is no result; run the unit tests again.")
     if len({result.path for result in results}) != len(results):
         raise BenchmarkError(f"{path} names a sample twice; run the unit tests again.")
     return sorted(results, key=lambda result: result.name)
+
+
+def _is_result(result: Result) -> bool:
+    texts, counts = (result.path, result.description), (result.correct, result.total)
+    return all(type(text) is str for text in texts) and all(type(count) is int for count in counts) and result.error in get_args(ErrorKind)
 
 
 def main() -> None:
@@ -205,6 +263,9 @@ def main() -> None:
     parser.add_argument("--run_limit", type=int, default=RUN_LIMIT, help="seconds of processor time (%(default)s)")
     parser.add_argument("--allow_unsafe_execution", action="store_true", help="run even where nothing can contain the programs")
     parser.add_argument("--invalidate_cache", action="store_true", help="judge everything anew")
+    parser.add_argument("--d_compiler", default=DEFAULT_COMPILER, help="an LDC, DMD or GDC, by name or path (%(default)s)")
+    parser.add_argument("--fast_judge", action="store_true", help="compile many translations by one command; the verdicts are the same")
+    parser.add_argument("--strict_verdict", action="store_true", help="keep the expected results out of the programs")
     arguments = parser.parse_args()
     results = run_unit_tests(
         arguments.translations,
@@ -216,6 +277,9 @@ def main() -> None:
         run_limit=arguments.run_limit,
         allow_unsafe_execution=arguments.allow_unsafe_execution,
         invalidate_cache=arguments.invalidate_cache,
+        d_compiler=arguments.d_compiler,
+        fast_judge=arguments.fast_judge,
+        strict_verdict=arguments.strict_verdict,
     )
     for kind, count in Counter(result.error for result in results).most_common():
         sys.stdout.write(f"{kind:16}{count:6}\n")

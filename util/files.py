@@ -11,6 +11,10 @@ from typing import Any
 
 from util.errors import UserError
 
+# It can only be read by setting it, which would disturb other threads later.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
 
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file in the folder of ``path``, then rename it to ``path``.
@@ -30,19 +34,12 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
     temporary = Path(name)
     try:
         write(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}; free some space or name another folder.") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -55,10 +52,17 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+class _Rows(io.StringIO):
+    """Ends rows with a newline alone; for a writer that ends them with CRLF, so that it quotes a cell with a lone CR too."""
+
+    def write(self, row: str) -> int:
+        return super().write(row.removesuffix("\r\n") + "\n")
+
+
 def write_csv(path: str | Path, fields: list[str], rows: Iterable[dict[str, Any]]) -> None:
     """Write ``rows`` as CSV with a header of ``fields``, atomically."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fields, lineterminator="\n")
+    text = _Rows(newline="")
+    writer = csv.DictWriter(text, fields, lineterminator="\r\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

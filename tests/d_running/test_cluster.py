@@ -1,13 +1,17 @@
-import random
-import sys
-import types
+import json
+import tracemalloc
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from d_running import cluster
 from d_running.cluster import align, cluster_results, nearest_cluster, read_clustering, write_clustering
-from d_running.embedding import load_embedder
+from d_running.embedding import embedding_settings, load_embedder
 from d_running.unit_test import Result
 from util.errors import BenchmarkError, UserError
 
@@ -52,6 +56,11 @@ def test_builtin_embedding_weighs_the_error_more_than_the_sample(template, one, 
     assert (rows[0] @ rows[1] > 0.9) == alike
 
 
+def test_the_quotes_of_the_compiler_do_not_matter():
+    ldc = [(CAST % "n"), (IDENTIFIER % "Math")]
+    assert np.array_equal(EMBED(ldc), EMBED(["C style cast illegal, use ‘cast(int)n’", "undefined identifier 'Math'"]))
+
+
 def test_embedders_embed_no_text_twice(monkeypatch):
     seen = []
     monkeypatch.setattr("d_running.embedding._hashed", lambda text, _: seen.append(text) or np.ones(1, np.float32))
@@ -61,75 +70,219 @@ def test_embedders_embed_no_text_twice(monkeypatch):
     assert seen == ["a", "b", "c"]
 
 
-class MissingModel:
-    def __init__(self, name, **_):
-        raise OSError(f"{name} is not a local folder\nand much more")
+WORDS = ["error", ":", "undefined", "identifier", "cast", "illegal", "`", "integer", "math", "more", "##s"]
 
 
-class FoundModel:
-    """Two tokens a text, the first of which says its length."""
+def save_encoder(folder, max_positions=64, causal=False):
+    """A tiny sentence-transformers model with mean pooling, random weights and its own prompt in front of every text."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    def __init__(self, *_, **__):
-        self.max_seq_length = 512
-
-    def encode(self, texts, **_):
-        assert self.max_seq_length == 8
-        return [torch.tensor([[3.0 * len(text), 4.0 * len(text)], [0.0, 1.0]]) for text in texts]
-
-
-def test_models_are_pooled_at_their_first_token_and_missing_ones_named(monkeypatch):
-    module = types.ModuleType("sentence_transformers")
-    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    module.SentenceTransformer = MissingModel
-    with pytest.raises(UserError, match="Cannot load the embedding model some/model .some/model is not a local folder.;"):
-        load_embedder("some/model", 8)
-    module.SentenceTransformer = FoundModel
-    assert np.allclose(load_embedder("some/model", 8)(["a", "bb"]), [[0.6, 0.8], [0.6, 0.8]])
+    (folder / "words.txt").parent.mkdir(parents=True, exist_ok=True)
+    (folder / "words.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = BertConfig(**sizes, max_position_embeddings=max_positions, is_decoder=causal, initializer_range=1.0)
+    BertModel(config).eval().save_pretrained(folder / "bert")
+    BertTokenizerFast(str(folder / "words.txt"), model_max_length=max_positions).save_pretrained(folder / "bert")
+    transformer = Transformer(str(folder / "bert"))
+    model = SentenceTransformer(modules=[transformer, Pooling(32)], prompts={"own": "math math"}, default_prompt_name="own", device="cpu")
+    model.save(str(folder / "encoder"))
+    return folder / "encoder"
 
 
-def test_clusters_do_not_depend_on_the_order_of_results():
-    for seed in range(5):
-        shuffled = random.Random(seed).sample(RESULTS, len(RESULTS))
-        clustering = cluster_results(shuffled, EMBED)
-        assert (clustering.results, clustering.groups) == (RESULTS, GROUPS)
+def test_a_sentence_transformer_is_pooled_at_its_first_token_of_that_many_tokens(tmp_path):
+    from transformers import AutoModel, AutoTokenizer
+
+    path = save_encoder(tmp_path)
+    embed = load_embedder(str(path), 4)
+    texts = ["Error: undefined identifier", "Error: cast illegal", "Error: cast illegal `math` more mores"]
+    rows = embed(texts)
+    assert rows.shape == (3, 32) and rows.dtype == np.float32
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+    assert np.allclose(rows[1], rows[2], atol=1e-6)  # alike in their first four tokens, `:` being one
+    tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModel.from_pretrained(path).eval()
+    ids = tokenizer(texts[0], return_tensors="pt")["input_ids"]
+    assert ids.shape == (1, 6)  # [CLS], four tokens, [SEP]
+    with torch.no_grad():
+        first = model(ids).last_hidden_state[0, 0].numpy()
+    assert np.allclose(rows[0], first / np.linalg.norm(first), atol=1e-5)
+    assert embedding_settings(str(path), 4) == {"embedding_model": "encoder", "max_length": 4}
+    assert load_embedder(str(save_encoder(tmp_path / "short", 5)), 8)(texts).shape == (3, 32)  # no more than the model can take
 
 
-def naive_leader_clusters(messages, threshold):
+def test_an_embedding_model_that_is_missing_or_cannot_serve_is_named(tmp_path):
+    with pytest.raises(UserError, match="Cannot load the embedding model .*nowhere.*; give a local path"):
+        load_embedder(str(tmp_path / "nowhere"), 8)
+    with pytest.raises(UserError, match="reads from left to right only"):
+        load_embedder(str(save_encoder(tmp_path, causal=True)), 8)
+    with pytest.raises(UserError, match="--max_length must be at least 1"):
+        load_embedder("builtin", 0)
+
+
+TEMPLATES = [CAST, LENGTH, ARRAY, IDENTIFIER, "no property `%s` for type `int[]`", "%s"]
+failures = st.builds(str.__mod__, st.sampled_from(TEMPLATES), st.sampled_from(["a", "Math", "int[] b", "x.y(1, 2)", "c + d", ""]))
+
+
+@given(st.lists(failures, max_size=12), st.randoms(use_true_random=False))
+def test_clusters_do_not_depend_on_the_order_of_results(texts, chance):
+    results = RESULTS + [failure(f"k{index:02}", text) for index, text in enumerate(texts)]
+    clustering = cluster_results(results, EMBED)
+    shuffled = cluster_results(chance.sample(results, len(results)), EMBED)
+    assert shuffled == clustering
+    assert [result.name for result in clustering.results] == sorted(result.name for result in results)
+    assert (clustering.results[: len(RESULTS)], clustering.groups[: len(RESULTS)]) == (RESULTS, GROUPS)
+    assert sum(len(own) for own in clustering.members.values()) == len(results)
+    other = cluster_results([replace(result, path=f"z{result.path}") for result in results[::2]], EMBED)
+    assert align(clustering, other, EMBED) == align(shuffled, other, EMBED)
+
+
+def naive_leader_clusters(rows, which, threshold):
     """KECode's leader clustering, message by message."""
-    rows = EMBED(messages)
-    labels, opened = [None] * len(messages), 0
-    for i in range(len(messages)):
+    labels, opened = [None] * len(which), 0
+    for i in range(len(which)):
         if labels[i] is None:
-            for j in range(i, len(messages)):
-                if j == i or float(rows[i] @ rows[j]) > threshold:
-                    labels[j] = str(opened)
+            for j in range(i, len(which)):
+                if which[i] == which[j] or np.dot(rows[which[i]].astype(float), rows[which[j]].astype(float)) > threshold:
+                    labels[j] = opened
             opened += 1
     return labels
 
 
-def test_leader_clustering_agrees_with_the_naive_reading():
-    words = ["undefined", "identifier", "property", "missing", "cast", "illegal", "array", "bounds", "`x`", "`y`"]
-    chance = random.Random(0)
-    messages = [" ".join(chance.choices(words, k=4)) for _ in range(200)]
-    results = [failure(f"{index:03}", message) for index, message in enumerate(messages)]
-    assert cluster_results(results, EMBED, 0.7).groups == naive_leader_clusters(["Error: " + message for message in messages], 0.7)
+@given(st.data())
+def test_leader_clustering_agrees_with_the_naive_reading(data):
+    texts = data.draw(st.integers(1, 25))
+    which = [*range(texts), *data.draw(st.lists(st.integers(0, texts - 1), max_size=40))]
+    which = data.draw(st.permutations(which))
+    which = [list(dict.fromkeys(which)).index(text) for text in which]  # numbered as they come
+    rows = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(texts, 3)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    threshold = data.draw(st.floats(-1, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "_TEXTS_AT_A_TIME", data.draw(st.integers(1, 8)))
+        labels = cluster._leader_clusters(rows, np.array(which), threshold)
+    assert labels.tolist() == naive_leader_clusters(rows, which, threshold)
 
 
-def test_a_clustering_is_read_as_it_was_written(tmp_path):
-    clustering = cluster_results(RESULTS, EMBED, compiler="LDC 1")
-    write_clustering(clustering, tmp_path)
-    for path in (tmp_path, tmp_path / "cluster.json", tmp_path / "cluster.csv"):
+def test_a_cosine_at_the_threshold_does_not_depend_on_its_neighbours():
+    rows = np.random.default_rng(0).normal(size=(300, 64)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for pair in range(0, 300, 7):
+        exact = float((rows[0].astype(float) * rows[pair].astype(float)).sum())
+        for threshold in (exact, np.nextafter(exact, -1)):
+            alone, together = cluster._near(rows[:1], rows[pair : pair + 1], threshold), cluster._near(rows, rows, threshold)
+            assert alone[0, 0] == together[0, pair] == (threshold < exact)
+
+
+def naive_align(after, before, threshold):
+    """The rule of `align`, message by message."""
+    free, names = max([int(name) for name in before.names if name.isdigit()], default=-1) + 1, {}
+    for new in [name for name in after.names if name.isdigit()]:
+        means = {}
+        for old in [name for name in before.names if name.isdigit()]:
+            pairs = [[float(EMBED([a])[0] @ EMBED([b])[0]) for b in before.messages(old)] for a in after.messages(new).elements()]
+            means[old] = round(float(np.mean([max(cosines) for cosines in pairs])), 4)
+        best = max(means, key=means.get, default=None)
+        names[new] = best if best is not None and means[best] > threshold else str(free)
+        free += names[new] == str(free)
+    return [names.get(group, group) for group in after.groups]
+
+
+@given(st.lists(failures, max_size=15), st.lists(failures, max_size=15), st.integers(1, 200), st.sampled_from([0.3, 0.7, 0.95]))
+@settings(max_examples=50)
+def test_alignment_agrees_with_the_naive_reading(old, new, cosines_at_a_time, threshold):
+    before, after = (cluster_results([failure(f"{i:02}", text) for i, text in enumerate(texts)], EMBED) for texts in (old, new))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "_COSINES_AT_A_TIME", cosines_at_a_time)
+        assert align(after, before, EMBED, threshold).groups == naive_align(after, before, threshold)
+
+
+def test_every_text_is_embedded_once_and_memory_stays_small():
+    """5,000 failures in 1,000 clusters, and their alignment."""
+    asked = []
+
+    def embed(texts):
+        asked.extend(texts)
+        rows = np.zeros((len(texts), 64), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            row[:] = np.random.default_rng(int(text.split()[-1]) // 3).choice([-1, 1], 64) / 8  # three texts alike
+        return rows
+
+    results = [failure(f"{i:04}", f"number {i * 7 % 3000}") for i in range(5000)]
+    tracemalloc.start()
+    clustering = cluster_results(results, embed)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(clustering.names) == 1000
+    assert max(Counter(asked).values()) == 1 and len(asked) == 3000
+    assert peak < 100e6  # a matrix of all pairs of failures has 200 MB
+    assert align(clustering, clustering, embed).groups == clustering.groups
+
+
+def test_a_threshold_that_is_no_cosine_is_refused():
+    for threshold in (1.5, float("nan")):
+        with pytest.raises(UserError, match="is no cosine"):
+            cluster_results(RESULTS, EMBED, threshold)
+    assert len(cluster_results(RESULTS, EMBED, 1).names) == 10  # equal messages only
+
+
+descriptions = st.text(st.characters() | st.sampled_from('\r\n\t",;\0\ufeff\udcff'), max_size=40)
+
+
+@given(st.lists(descriptions, min_size=1, max_size=4))
+def test_a_clustering_is_read_as_it_was_written(tmp_path_factory, texts):
+    folder = tmp_path_factory.mktemp("clustering")
+    results = RESULTS + [replace(failure(f"z{i}", ""), description=text) for i, text in enumerate(texts)]
+    clustering = cluster_results(results, EMBED, made_with={"compiler": "LDC 1", "threshold": 0.9})
+    write_clustering(clustering, folder)
+    for path in (folder, folder / "cluster.json", folder / "cluster.csv"):
         assert read_clustering(path) == clustering
+
+
+def test_a_clustering_of_another_tool_is_read(tmp_path):
+    table = "group,path,error,success,description,more\n1,/work/b.d,Compilation,FALSE,Error: x,?\nSuccess,a.d,No,1,,?\n"
+    (tmp_path / "cluster.csv").write_text(table, encoding="utf-8-sig")
+    clustering = read_clustering(tmp_path)
+    assert (clustering.groups, [result.name for result in clustering.results]) == (["Success", "1"], ["a", "b"])
+    assert clustering.results[1] == Result("b.d", False, "Compilation", "Error: x", 0, 0)
+    assert clustering.made_with == {}
+
+
+DAMAGE = {
+    "missing column": ("path,group\na.d,0\n", "line 2 has no description, error, success"),
+    "cut off": ("description,error,success,path,group\n,No,True,a.d,Success\n,No,Tr", "line 3 has no path, group"),
+    "cut off in a text": ('description,error,success,path,group\n"Error: ', "unexpected end of data"),
+    "no boolean": ("description,error,success,path,group\n,No,perhaps,a.d,Success\n", "line 2 has the success 'perhaps'"),
+    "no kind of error": ("description,error,success,path,group\n,Wrong,False,a.d,0\n", "the error 'Wrong'"),
+    "two opinions": ("description,error,success,path,group\n,No,True,a.d,0\n", "line 2 is in the group '0', and its success is True"),
+    "no number": ("description,error,success,path,group,correct\n,No,True,a.d,Success,x\n", "line 2: invalid literal"),
+    "a sample twice": ("description,error,success,path,group\n,No,True,a.d,Success\n,No,True,x/a.d,Success\n", "names a sample twice"),
+    "empty": ("", "is empty"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_clustering_is_one_sentence(tmp_path, damage):
+    text, message = DAMAGE[damage]
+    (tmp_path / "cluster.csv").write_text(text)
+    with pytest.raises(BenchmarkError, match=message):
+        read_clustering(tmp_path)
+
+
+def test_a_missing_clustering_and_a_damaged_info_are_one_sentence(tmp_path):
     with pytest.raises(BenchmarkError, match="Cannot read the clustering"):
         read_clustering(tmp_path / "none")
-    (tmp_path / "cluster.csv").write_text("path,group\na.d,0\n")
-    with pytest.raises(BenchmarkError, match="is not a clustering"):
-        read_clustering(tmp_path)
+    write_clustering(cluster_results(RESULTS, EMBED), tmp_path)
+    for text, message in (("[]", "does not say how"), ('{"compi', "is not valid JSON")):
+        (tmp_path / "cluster_info.json").write_text(text)
+        with pytest.raises(UserError, match=message):
+            read_clustering(tmp_path)
 
 
 def test_new_clusters_take_the_old_names():
     before = cluster_results(RESULTS, EMBED)
-    assert align(before, before, EMBED) == before
+    assert align(before, before, EMBED) == replace(before, made_with={"names_from": before.digest})
     changed = [
         failure("a", LENGTH % "s"),  # new words: the next free number
         failure("b", IDENTIFIER % "Math"),  # now the first of its cluster
@@ -144,3 +297,22 @@ def test_nearest_cluster_of_a_message():
     before = cluster_results(RESULTS, EMBED)
     assert nearest_cluster(before, "Error: " + CAST % "y", EMBED) == "0"
     assert nearest_cluster(before, "Error: something else entirely", EMBED) is None
+
+
+def test_command_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "results.json").write_text(json.dumps([vars(result) for result in RESULTS]))
+    (tmp_path / "results_info.json").write_text('{"compiler": "LDC 1", "front_end": "2"}')
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["cluster", *map(str, arguments)])
+        cluster.main()
+        return capsys.readouterr().out.splitlines()
+
+    lines = run(tmp_path, "--output_path", tmp_path / "one")
+    assert lines[-1].split() == ["all", "10"] and sum(int(line.split()[1]) for line in lines[:-1]) == 10
+    made_with = json.loads((tmp_path / "one/cluster_info.json").read_text())
+    assert made_with == {"compiler": "LDC 1 (front end 2)", "embedding_model": "builtin", "max_length": 8, "threshold": 0.9}
+    run(tmp_path / "results.json", "--output_path", tmp_path / "two", "--before", tmp_path / "one")
+    assert (tmp_path / "one/cluster.csv").read_bytes() == (tmp_path / "two/cluster.csv").read_bytes()
+    with pytest.raises(UserError, match="--threshold"):
+        run(tmp_path, "--output_path", tmp_path / "three", "--threshold", "much")
