@@ -6,7 +6,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.growing_cache import growing_cache
-from huggingface.tokenization import decode, encode, pad
+from huggingface.tokenization import continuation, decode, encode, pad
 
 
 class _Decoder:
@@ -78,7 +78,7 @@ def greedy_generate(
     # An attention window counts columns, also those of a draft that was taken back.
     if drafts is None or getattr(model.config, "sliding_window", None):
         drafts = [""] * len(prompts)
-    guessed = [tokenizer(draft, add_special_tokens=False)["input_ids"] for draft in drafts]
+    guessed = [continuation(tokenizer, prompt, draft) or [] for prompt, draft in zip(prompts, drafts)]
     by_length = sorted(range(len(prompts)), key=lambda row: len(encoded[row]))
     ends = _end_tokens(model, tokenizer)
     # Only a token with the stop text's last character can complete it, so other tokens need no decoding.

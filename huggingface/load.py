@@ -26,11 +26,12 @@ def load_model_and_tokenizer(
         name: a folder in Hugging Face's format, or a model's name on the hub.
         device: "auto" (a GPU if there is one), or a torch device such as "cpu" or "cuda:1"; not used with ``device_map``.
         dtype: "float32", "float16" or "bfloat16".
-        device_map: Hugging Face's map over several devices, e.g. "auto".
+        device_map: Hugging Face's map over several devices, e.g. "auto"; nothing may be left over for the disk.
         trust_remote_code: whether code that comes with the checkpoint may run.
 
     Raises:
-        UserError: for a model that is not there or of an unknown architecture, or a tokeniser without character offsets.
+        UserError: for a model that is not there, too large for the devices or of an unknown architecture, or a tokeniser without
+            character offsets.
         CheckpointError: for files that cannot be read as a model.
     """
     if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
@@ -43,6 +44,11 @@ def load_model_and_tokenizer(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"Cannot load the model {name}: {first_line} Is it whole, or a hub name that you can reach?") from error
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise UserError(
+            f"The model {name} does not fit: --device_map {device_map} leaves part of it on the CPU or the disk, where it cannot be edited; use "
+            "--dtype bfloat16, or more or larger devices."
+        )
     if not tokenizer.is_fast:
         raise UserError(f"The tokeniser of {name} has no character offsets (it is not a fast one); give a model with a tokenizer.json.")
     if tokenizer.pad_token is None:

@@ -26,15 +26,47 @@ class Batch(NamedTuple):
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> Encoding:
-    """Tokenise ``text``; a text that already begins with the BOS token gets no second one."""
+    """Tokenise ``text``; one that already begins with the BOS token gets no second one, and none gets an end token behind it."""
     begins_with_bos = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
-    encoded = tokenizer(text, add_special_tokens=not begins_with_bos, return_offsets_mapping=True)
-    spans, previous_end = [], 0
-    for start, end in encoded["offset_mapping"]:
+    encoded = tokenizer(text, add_special_tokens=not begins_with_bos, return_offsets_mapping=True, return_special_tokens_mask=True)
+    ids, spans, previous_end = encoded["input_ids"], [], 0
+    # The mask marks what the tokeniser added itself. Every text here is to be continued, so an end token would be a mistake.
+    if ids and encoded["special_tokens_mask"][-1] and ids[-1] == tokenizer.eos_token_id != tokenizer.bos_token_id:
+        ids = ids[:-1]
+    for token, (start, end) in zip(ids, encoded["offset_mapping"]):
         # Byte-level tokenisers leave the space of " int" out of the token's offsets: the token begins where the last one ended.
-        spans.append((min(start, previous_end), end))
+        start = min(start, previous_end)
+        if start == end:  # and of a token of spaces at the text's very start they leave nothing
+            spaces = tokenizer.convert_ids_to_tokens(token)
+            end += len(spaces) if not spaces.strip("Ġ") else 0
+        spans.append((start, end))
         previous_end = max(previous_end, end)
-    return Encoding(encoded["input_ids"], spans)
+    return Encoding(ids, spans)
+
+
+_ANCHORS = ("\n", ".", ")", "1", "a")
+"""Texts to tokenise something behind that does not begin a text; one of them is not drawn into its first token."""
+
+
+def continuation(tokenizer: PreTrainedTokenizerFast, text: str, more: str) -> list[int] | None:
+    """The tokens by which a model that has read the tokens of ``text`` goes on with ``more``.
+
+    Mostly those behind ``text`` when both are tokenised together. Where the end of ``text`` and the beginning of ``more`` would be
+    one token, ``text`` keeps its own tokens and ``more`` is tokenised as behind something that it does not merge with: alone, it
+    would get the space that SentencePiece puts in front of a text.
+
+    Returns:
+        None if there are no such tokens, as when a tokeniser changes or drops characters of ``more``.
+    """
+    read, joint = encode(tokenizer, text).ids, encode(tokenizer, text + more).ids
+    if joint[: len(read)] == read:
+        return joint[len(read) :]
+    for anchor in _ANCHORS:
+        alone, joint = encode(tokenizer, anchor).ids, encode(tokenizer, anchor + more).ids
+        ids = joint[len(alone) :]
+        if joint[: len(alone)] == alone and decode(tokenizer, read + ids) == decode(tokenizer, read) + more:
+            return ids
+    return None
 
 
 def decode(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:

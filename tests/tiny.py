@@ -1,16 +1,23 @@
 """Tiny random models of every known family, and a byte-level tokeniser, for tests: nothing is downloaded."""
 
+import json
+
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     Gemma2Config,
+    Gemma3TextConfig,
+    GemmaConfig,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
+    Phi3Config,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen3Config,
+    Starcoder2Config,
 )
 from transformers.models.auto import AutoModelForCausalLM
 
@@ -21,11 +28,19 @@ WIDTH, LAYERS, FEATURES = 32, 4, 96
 _SIZES = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 48}
 _GROUPED = {**_SIZES, "num_key_value_heads": 2}
 
+_WINDOW = 12
+"""Tokens that a sliding window holds: fewer than the tests' prompts have."""
+
 CONFIGS = {
     "Llama": lambda vocabulary: LlamaConfig(vocab_size=vocabulary, **_GROUPED),
     "Qwen2": lambda vocabulary: Qwen2Config(vocab_size=vocabulary, **_GROUPED),
-    "Mistral": lambda vocabulary: MistralConfig(vocab_size=vocabulary, **_GROUPED, sliding_window=64),
-    "Gemma2": lambda vocabulary: Gemma2Config(vocab_size=vocabulary, **_GROUPED, head_dim=8, sliding_window=64),
+    "Qwen3": lambda vocabulary: Qwen3Config(vocab_size=vocabulary, **_GROUPED, head_dim=8),
+    "Mistral": lambda vocabulary: MistralConfig(vocab_size=vocabulary, **_GROUPED, sliding_window=_WINDOW),
+    "Phi3": lambda vocabulary: Phi3Config(vocab_size=vocabulary, **_GROUPED, pad_token_id=1),
+    "Starcoder2": lambda vocabulary: Starcoder2Config(vocab_size=vocabulary, **_GROUPED),
+    "Gemma": lambda vocabulary: GemmaConfig(vocab_size=vocabulary, **_GROUPED, head_dim=8),
+    "Gemma2": lambda vocabulary: Gemma2Config(vocab_size=vocabulary, **_GROUPED, head_dim=8, sliding_window=_WINDOW),
+    "Gemma3": lambda vocabulary: Gemma3TextConfig(vocab_size=vocabulary, **_GROUPED, head_dim=8, sliding_window=_WINDOW, sliding_window_pattern=2),
     "GPT2": lambda vocabulary: GPT2Config(vocab_size=vocabulary, n_embd=WIDTH, n_layer=LAYERS, n_head=4, n_inner=48),
     "GPTNeoX": lambda vocabulary: GPTNeoXConfig(vocab_size=vocabulary, **_SIZES),
 }
@@ -50,10 +65,41 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def tiny_model(family: str = "Llama", seed: int = 0) -> PreTrainedModel:
-    """A random model with weights large enough that its distributions are far from uniform."""
+def tiny_sentencepiece(legacy: bool = False) -> PreTrainedTokenizerFast:
+    """A BPE tokeniser like SentencePiece's: a space in front of a text, bytes as a last resort; it puts <s> in front and </s> behind.
+
+    Args:
+        legacy: tokens may span words, and a space is put in front after every special token, as in Llama 2's.
+    """
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    if legacy:
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", left=1, right=0)]
+    )
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    tokenizer.train_from_iterator(_TEXTS, trainers.BpeTrainer(vocab_size=330, special_tokens=special, show_progress=False))
+    content = json.loads(tokenizer.to_str())
+    content["added_tokens"] = content["added_tokens"][:3]  # bytes are ordinary tokens, which the trainer cannot be told
+    tokenizer = Tokenizer.from_str(json.dumps(content))
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>", padding_side="left"
+    )
+
+
+def tiny_model(family: str = "Llama", seed: int = 0, square: bool = False) -> PreTrainedModel:
+    """A random model with weights large enough that its distributions are far from uniform.
+
+    Args:
+        square: give the MLP as many neurons as the model is wide, so that no shape betrays a transposed weight.
+    """
     torch.manual_seed(seed)
     config = CONFIGS[family](len(tiny_tokenizer()))
+    if square:
+        setattr(config, "n_inner" if family == "GPT2" else "intermediate_size", WIDTH)
     config.bos_token_id, config.eos_token_id, config.pad_token_id = 0, 1, 1
     model = AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():

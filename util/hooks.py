@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from util.errors import EditError
+
 
 class _StopForward(Exception):
     """Ends a forward pass that has computed what was asked for."""
@@ -23,6 +25,9 @@ class Trace:
         edit_output: maps the module's output to what the rest of the model shall see.
         stop: end the forward pass after this module; leaving the ``with`` block swallows the interruption.
 
+    Raises:
+        EditError: if the module returns something else, or is not called before the ``with`` block ends.
+
     Source: ROME's ``Trace``.
     """
 
@@ -32,9 +37,15 @@ class Trace:
     def __init__(self, module: nn.Module, *, edit_output: Callable[[Tensor], Tensor] | None = None, stop: bool = False) -> None:
         self._edit_output = edit_output
         self._stop = stop
+        self._name = type(module).__name__
         self._handle = module.register_forward_hook(self._hook)
 
+    def _unsuitable(self, fault: str) -> EditError:
+        return EditError(f"The {self._name} that huggingface/architectures.py names {fault}; correct the family's row there.")
+
     def _hook(self, _module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        if not isinstance(output, Tensor):
+            raise self._unsuitable(f"returns a {type(output).__name__} and not one tensor")
         self.input, self.output = inputs[0], output
         if self._stop:
             raise _StopForward
@@ -45,4 +56,6 @@ class Trace:
 
     def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None) -> bool:
         self._handle.remove()
+        if kind is None and not hasattr(self, "output"):
+            raise self._unsuitable("takes no part in the model's forward pass")
         return self._stop and kind is _StopForward

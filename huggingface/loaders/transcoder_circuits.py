@@ -1,11 +1,12 @@
 """Transcoders of transcoder_circuits: a ``.pt`` file with a pickled configuration object beside the state dict."""
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
 
-from huggingface.loaders.checks import check_tensors
+from huggingface.loaders.checks import check_tensors, named_sites
 from huggingface.transcoder import Sites, Transcoder
 from util.errors import CheckpointError
 
@@ -13,9 +14,15 @@ from util.errors import CheckpointError
 _CONFIG_STUB = type("LanguageModelSAERunnerConfig", (), {"__module__": "sae_training.config"})
 
 DIMENSIONS = {"W_enc": ("d_in", "d_sae"), "b_enc": ("d_sae",), "W_dec": ("d_sae", "d_out"), "b_dec": ("d_in",), "b_dec_out": ("d_out",)}
+DEFAULT_SITES = Sites("ln2.hook_normalized", "hook_mlp_out")
 
 
-def load(path: Path) -> Transcoder:
+def matches(path: Path) -> bool:
+    """Whether ``path`` is a ``.pt`` file."""
+    return path.is_file() and path.suffix == ".pt"
+
+
+def load(path: Path, _layer: int | None) -> Transcoder:
     """Read ``{"cfg": LanguageModelSAERunnerConfig, "state_dict": …}``; ``b_dec`` is its input bias, ``b_dec_out`` its output bias.
 
     Raises:
@@ -23,7 +30,7 @@ def load(path: Path) -> Transcoder:
     """
     try:
         with torch.serialization.safe_globals([_CONFIG_STUB]):
-            saved = torch.load(path, map_location="cpu", weights_only=True)
+            saved = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"Cannot read {path} safely: it is broken, or holds more than tensors and settings.") from error
     if not isinstance(saved, dict) or not isinstance(saved.get("state_dict"), dict):
@@ -32,5 +39,5 @@ def load(path: Path) -> Transcoder:
     check_tensors(path, tensors, DIMENSIONS)
     config = saved.get("cfg")
     config = config if isinstance(config, dict) else vars(config) if isinstance(config, _CONFIG_STUB) else {}
-    sites = Sites(config.get("hook_point") or "ln2.hook_normalized", config.get("out_hook_point") or Sites.writes)
+    sites = named_sites(path, config, ("hook_point", "out_hook_point"), DEFAULT_SITES)
     return Transcoder.from_matrices(*(tensors[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec_out", "b_dec")), sites=sites)

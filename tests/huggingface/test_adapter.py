@@ -6,8 +6,9 @@ import torch
 from huggingface.architectures import ARCHITECTURES, architecture_of, decoder_weight, down_projection, layer_of, mlp_of
 from huggingface.digest import model_digest
 from huggingface.load import load_model_and_tokenizer
-from huggingface.transcoder import Sites, Transcoder
-from huggingface.transcoder_adapter import adapt, spliced, unexplained_variance
+from huggingface.site_check import measure_sites
+from huggingface.transcoder import JumpReLU, Sites, Transcoder
+from huggingface.transcoder_adapter import adapt, spliced
 from tests.tiny import CONFIGS, FEATURES, LAYERS, WIDTH, tiny_model, tiny_tokenizer, tiny_transcoder
 from util.errors import CheckpointError, UserError
 from util.hooks import Trace
@@ -52,19 +53,52 @@ def test_splicing_replaces_one_mlp_and_is_taken_back(family):
 
 
 @pytest.mark.parametrize("family", CONFIGS)
-def test_a_site_before_the_norms_weight_is_mapped(family):
-    model = tiny_model(family)
-    transcoder = tiny_transcoder()
-    transcoder.sites = Sites("blocks.2.ln2.hook_normalized", "blocks.2.hook_mlp_out")
-    norm = layer_of(model, 2).get_submodule(architecture_of(model).mlp_norm)
-    with Trace(norm) as trace, torch.no_grad():
+@pytest.mark.parametrize(
+    ("reads", "writes"),
+    [
+        ("mlp_in", "mlp_out"),
+        ("blocks.2.ln2.hook_normalized", "blocks.2.hook_mlp_out"),
+        ("hook_resid_mid", "hook_mlp_out"),
+        ("mlp_in", "added_normalized"),
+    ],
+)
+def test_the_layer_computes_what_the_sites_say(family, reads, writes):
+    model, transcoder = tiny_model(family), tiny_transcoder()
+    transcoder.sites = Sites(reads, writes)
+    layer, places = layer_of(model, 2), architecture_of(model)
+    norm = layer.get_submodule(places.mlp_norm)
+    post_norm = layer.get_submodule(places.post_mlp_norm) if places.post_mlp_norm else None
+    if post_norm is None and writes == "added_normalized":
+        with pytest.raises(CheckpointError, match="added_normalized"), spliced(model, 2, transcoder):
+            pass
+        return
+    with Trace(norm) as trace, Trace(mlp_of(model, 2)) as mlp, Trace(layer) as whole, torch.no_grad():
         model(IDS)
-    x = trace.input
-    if "LayerNorm" in type(norm).__name__:
-        normalized = (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
-    else:
-        normalized = x / (x.square().mean(-1, keepdim=True) + getattr(norm, "eps", getattr(norm, "variance_epsilon", None))).sqrt()
-    torch.testing.assert_close(adapt(transcoder, model, 2)(trace.output), transcoder(normalized), rtol=1e-3, atol=1e-4)
+    x, eps = trace.input, getattr(norm, "eps", getattr(norm, "variance_epsilon", None))
+    centred = x - x.mean(-1, keepdim=True) if isinstance(norm, torch.nn.LayerNorm) else x
+    normalized = centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt()
+    y = transcoder({"mlp_in": trace.output, "hook_resid_mid": x}.get(reads, normalized))
+    own = mlp.output
+    if post_norm is not None:
+        own = post_norm(own)
+        if writes == "mlp_out":
+            y = post_norm(y)
+        elif writes == "added_normalized":
+            y = y * (post_norm.weight + places.norm_weight_offset)
+    # GPT-NeoX adds attention, MLP and stream at once; what else the layer adds is the same before and after.
+    with spliced(model, 2, transcoder), Trace(layer_of(model, 2)) as whole_spliced, torch.no_grad():
+        model(IDS)
+    torch.testing.assert_close(whole_spliced.output - whole.output, y - own, rtol=1e-3, atol=1e-3)
+    assert layer.get_submodule(places.mlp_norm) is norm
+
+
+def test_a_copy_shares_nothing_with_its_original():
+    transcoder = tiny_transcoder()
+    transcoder.activation = JumpReLU(torch.rand(FEATURES))
+    copied = adapt(transcoder, tiny_model(), 2)
+    assert not {t.data_ptr() for t in transcoder.state_dict().values()} & {t.data_ptr() for t in copied.state_dict().values()}
+    assert all(torch.equal(a, b) for a, b in zip(transcoder.state_dict().values(), copied.state_dict().values()))
+    assert transcoder.activation is not copied.activation and not any(p.requires_grad for p in copied.parameters())
 
 
 def test_device_and_dtype_follow_the_layer():
@@ -73,13 +107,13 @@ def test_device_and_dtype_follow_the_layer():
         assert model(IDS).logits.dtype == down_projection(model, 2).weight.dtype == torch.bfloat16
 
 
-def test_unexplained_variance_is_zero_for_a_perfect_and_one_for_a_constant_stand_in():
+def test_the_fit_is_zero_for_a_perfect_and_one_for_a_constant_stand_in():
     model = tiny_model()
     texts = ["int solution(int n) { return n; }"] * 2
     with spliced(model, 2, tiny_transcoder()):
-        assert unexplained_variance(model, TOKENIZER, 2, tiny_transcoder(), texts) < 1e-10
+        assert measure_sites(model, TOKENIZER, 2, tiny_transcoder(), texts)[0].fvu < 1e-10
         mean = Transcoder.from_matrices(torch.zeros(WIDTH, 4), torch.zeros(4), torch.zeros(4, WIDTH), torch.zeros(WIDTH))
-        assert unexplained_variance(model, TOKENIZER, 2, mean, texts) >= 1
+        assert measure_sites(model, TOKENIZER, 2, mean, texts)[0].fvu >= 1
 
 
 def test_what_does_not_fit_is_refused():
@@ -88,9 +122,9 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(CheckpointError, match="width"):
         adapt(narrow, model, 2)
     elsewhere = tiny_transcoder()
-    elsewhere.sites = Sites("blocks.2.hook_resid_mid")
-    with pytest.raises(CheckpointError, match="hook_resid_mid"):
-        adapt(elsewhere, model, 2)
+    elsewhere.sites = Sites("blocks.2.hook_resid_pre")
+    with pytest.raises(CheckpointError, match="hook_resid_pre"), spliced(model, 2, elsewhere):
+        pass
     with pytest.raises(UserError, match=f"0 to {LAYERS - 1}"):
         layer_of(model, LAYERS)
     with pytest.raises(UserError, match="no known architecture"):

@@ -29,12 +29,12 @@ def test_batched_answers_are_those_of_a_plain_loop(family):
     model = tiny_model(family)
     expected = [naive_answer(model, prompt, 12) for prompt in PROMPTS]
     for batch_size in (1, 2, 4):
-        assert greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=12, stop="\0", batch_size=batch_size) == expected
+        assert greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=12, stop="never", batch_size=batch_size) == expected
 
 
 def test_answers_end_before_the_stop_text():
     model = tiny_model()
-    whole = greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=30, stop="\0")
+    whole = greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=30, stop="never")
     for prompt, answer in zip(PROMPTS, whole):
         stop = next(answer[i : i + 2] for i in range(4, len(answer)) if answer[i : i + 2].isascii() and answer[i : i + 2].isprintable())
         found = greedy_generate(model, TOKENIZER, [prompt], max_new_tokens=30, stop=stop)[0]
@@ -43,7 +43,7 @@ def test_answers_end_before_the_stop_text():
 
 def test_a_stop_text_may_begin_in_the_prompt():
     model = tiny_model()
-    answer = greedy_generate(model, TOKENIZER, ["int"], max_new_tokens=30, stop="\0")[0]
+    answer = greedy_generate(model, TOKENIZER, ["int"], max_new_tokens=30, stop="never")[0]
     position = next(i for i, character in enumerate(answer) if character.isascii() and character.isprintable())
     stop = "t" + answer[: position + 1]
     assert greedy_generate(model, TOKENIZER, ["int"], max_new_tokens=30, stop=stop) == [""]
@@ -74,11 +74,11 @@ def test_padding_keeps_the_positions_of_real_tokens(side):
 @pytest.mark.parametrize("family", CONFIGS)
 def test_drafts_change_nothing(family):
     model = tiny_model(family)
-    plain = greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="\0")
+    plain = greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="never")
     half = [answer[: len(answer) // 2] + " wrong from here" for answer in plain]
     for drafts in (plain, half, plain[::-1], ["", *half[1:]], [answer * 2 for answer in plain]):
         for batch_size in (1, 4):
-            assert greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="\0", batch_size=batch_size, drafts=drafts) == plain
+            assert greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="never", batch_size=batch_size, drafts=drafts) == plain
 
 
 def test_answers_are_remembered_as_drafts(tmp_path):

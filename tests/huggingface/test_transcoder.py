@@ -6,7 +6,9 @@ import pickle
 import shutil
 import sys
 import types
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,6 +19,162 @@ from tests.tiny import FEATURES, WIDTH, tiny_transcoder
 from util.errors import CheckpointError
 
 X = torch.randn(5, WIDTH)
+FIXTURES = Path(__file__).parents[1] / "fixtures/transcoders"
+RECORDED = load_file(FIXTURES / "recorded.safetensors")
+CHECKPOINTS = sorted({name.rpartition(".")[0] for name in RECORDED} - {"", "sparsify.2"})
+NORMALIZED, RAW = Sites("blocks.3.ln2.hook_normalized", "blocks.3.hook_mlp_out"), Sites("blocks.1.mlp.hook_in", "blocks.1.mlp.hook_out")
+
+
+def fixture(name):
+    """Path and layer of a checkpoint that a library wrote."""
+    base, _, layer = name.partition(".")
+    file = {"transcoder_circuits": "transcoder_circuits.pt", "gemma_scope": "gemma_scope/params.npz"}.get(base, base)
+    return FIXTURES / file, int(layer) if layer else None
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_what_other_libraries_wrote_computes_what_they_computed(name):
+    transcoder = load_transcoder(*fixture(name))
+    x = RECORDED["input"]
+    torch.testing.assert_close(transcoder.activation(transcoder.up_proj(x)), RECORDED[f"{name}.features"], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(transcoder(x), RECORDED[f"{name}.output"], rtol=1e-5, atol=1e-5)
+    assert not any(parameter.requires_grad for parameter in transcoder.parameters())
+
+
+def test_every_format_names_its_sites():
+    sites = {name: load_transcoder(*fixture(name)).sites for name in CHECKPOINTS}
+    assert sites["saelens_transcoder"] == NORMALIZED and sites["sparsify.1"] == RAW
+    assert sites["circuit_tracer_topk.1"] == Sites("blocks.1.mlp.hook_in", "blocks.1.hook_mlp_out")
+    assert sites["transcoder_circuits"] == Sites("blocks.8.ln2.hook_normalized", "blocks.8.hook_mlp_out")
+    assert sites["gemma_scope"] == Sites("ln2.hook_normalized", "hook_mlp_out")
+
+
+@pytest.mark.parametrize("name", ["sparsify.1", "saelens_skip_transcoder", "saelens_jumprelu_skip_transcoder", "saelens_transcoder"])
+def test_what_is_read_is_written_as_the_library_wrote_it(name, tmp_path):
+    """Ours to theirs: the same tensors under the same names, and every setting of theirs that says what is computed."""
+    path, layer = fixture(name)
+    save_transcoder(load_transcoder(path, layer), tmp_path)
+    theirs = path / f"layers.{layer}.mlp" if layer is not None else path
+    file = next(theirs.glob("*.safetensors"))
+    ours, wanted = load_file(tmp_path / file.name), load_file(file)
+    if "threshold" in wanted:
+        wanted["threshold"] = wanted["threshold"].clamp(min=0)
+    assert ours.keys() == wanted.keys() and all(torch.equal(ours[key], wanted[key]) for key in wanted)
+    config, settings = (json.loads((folder / "cfg.json").read_text()) for folder in (tmp_path, theirs))
+    free = {"metadata", "normalize_decoder", "expansion_factor", "reshape_activations"}
+    assert {key: config[key] for key in settings.keys() - free} == {key: settings[key] for key in settings.keys() - free}
+
+
+def test_one_layers_file_and_one_layers_folder_are_opened():
+    x = RECORDED["input"]
+    for name, file in {"circuit_tracer_jumprelu.1": "circuit_tracer_jumprelu/layer_1.safetensors", "sparsify.1": "sparsify/layers.1.mlp"}.items():
+        assert torch.equal(load_transcoder(FIXTURES / file)(x), load_transcoder(*fixture(name))(x))
+
+
+def test_type_and_device_can_be_chosen():
+    transcoder = load_transcoder(FIXTURES / "saelens_jumprelu_transcoder", dtype=torch.bfloat16, device="meta")
+    assert {(tensor.dtype, tensor.device.type) for tensor in transcoder.state_dict().values()} == {(torch.bfloat16, "meta")}
+
+
+def test_changing_what_was_loaded_leaves_the_file(tmp_path):
+    for name in ("sparsify", "circuit_tracer_relu_skip", "transcoder_circuits.pt"):
+        source, copied = FIXTURES / name, tmp_path / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, copied)
+        transcoder = load_transcoder(copied, 1)
+        for parameter in transcoder.parameters():
+            parameter.zero_()
+        assert load_transcoder(copied, 1).up_proj.weight.any() and transcoder.sites == load_transcoder(source, 1).sites
+
+
+def change_json(**changes):
+    def change(folder):
+        config = json.loads((folder / "cfg.json").read_text()) | changes
+        (folder / "cfg.json").write_text(json.dumps({key: value for key, value in config.items() if value is not ...}))
+
+    return change
+
+
+def change_yaml(old, new):
+    return lambda folder: (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace(old, new))
+
+
+def change_tensor(file, name, change):
+    def apply(folder):
+        tensors = load_file(folder / file)
+        tensors[name] = change(tensors.get(name))
+        save_file({key: tensor for key, tensor in tensors.items() if tensor is not None}, folder / file)
+
+    return apply
+
+
+SAELENS, SPARSIFY, TRACER = "saelens_transcoder", "sparsify/layers.1.mlp", "circuit_tracer_jumprelu"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (SAELENS, change_json(d_in=99), r"W_enc of .*sae_weights.safetensors has shape \[16, 40\], not \[d_in=99, d_sae\]|d_in=99, d_sae=40"),
+        (SAELENS, change_json(d_sae=...), "cfg.json lacks the setting d_sae"),
+        (SAELENS, change_json(d_out="12"), "cfg.json has d_out '12', where a value of type int is expected"),
+        (SAELENS, change_json(architecture="gated"), "'gated'; give a transcoder, one of transcoder, skip_transcoder"),
+        (SAELENS, change_json(architecture=3), "has architecture 3"),
+        (SAELENS, change_json(activation_fn="tanh"), "has the activation 'tanh'; known is relu"),
+        (SAELENS, change_json(normalize_activations="layer_norm"), "has normalize_activations 'layer_norm', which is not read"),
+        (SAELENS, change_json(apply_b_dec_to_input=True), "has apply_b_dec_to_input True"),
+        (SAELENS, change_json(metadata={"hook_name": 3}), "has hook_name 3, where a value of type str"),
+        (SAELENS, change_json(architecture="skip_transcoder"), "sae_weights.safetensors lacks the tensors W_skip"),
+        (SAELENS, lambda folder: (folder / "cfg.json").write_text("[]"), "in no format"),
+        (SAELENS, lambda folder: (folder / "sae_weights.safetensors").unlink(), "Cannot read .*sae_weights.safetensors"),
+        (SPARSIFY, change_json(transcode=False), "is an autoencoder"),
+        (SPARSIFY, change_json(activation="groupmax"), "has the activation 'groupmax'; known is topk"),
+        (SPARSIFY, change_json(k=41), "says that k is 41, but the transcoder has 40 features"),
+        (SPARSIFY, change_json(k=None), "has k None, where a value of type int"),
+        (SPARSIFY, change_json(num_latents=41), r"encoder.weight of .*sae.safetensors has shape \[40, 16\], not \[num_latents=41, d_in=16\]"),
+        (SPARSIFY, change_json(d_in=...), "lacks the setting d_in"),
+        (SPARSIFY, change_tensor("sae.safetensors", "W_skip", lambda _: None), "lacks the tensors W_skip"),
+        (SPARSIFY, lambda folder: folder.rename(folder.with_name("layers.1.attn")), "no MLP"),
+        (TRACER, change_yaml("transcoder_set", "cross_layer_transcoder"), "'cross_layer_transcoder'; give one of per-layer"),
+        (TRACER, change_yaml("feature_input_hook", "input"), "config.yaml lacks the setting feature_input_hook"),
+        (TRACER, change_yaml("model_kind: ", "["), "not valid YAML"),
+        (TRACER, change_yaml("scan: tiny", "scan: !!python/object/apply:os.getcwd []"), "not valid YAML"),
+        (TRACER, lambda folder: (folder / "layer_1.safetensors").unlink(), "has no layer_1.safetensors; of such files it has: layer_0.safetensors"),
+        (TRACER, change_tensor("layer_1.safetensors", "k", lambda _: torch.tensor(3)), "both k and activation_function.threshold"),
+        (TRACER, change_tensor("layer_1.safetensors", "k", lambda _: torch.tensor([1.5, 2])), r"k of .* is \[1.5, 2.0\], where one whole number"),
+        (TRACER, change_tensor("layer_1.safetensors", "b_enc", lambda t: t / 0), "b_enc of .*layer_1.safetensors .* holds NaN or infinite"),
+        (
+            TRACER,
+            change_tensor("layer_1.safetensors", "W_dec", lambda t: t[:, :3].clone()),
+            r"W_dec .* has shape \[40, 3\], not \[n_features=40, d_model=16\]",
+        ),
+        (TRACER, change_tensor("layer_1.safetensors", "W_gate", lambda _: torch.zeros(2)), "unknown tensors .W_gate"),
+    ],
+)
+def test_each_format_refuses_what_does_not_fit(tmp_path, name, change, message):
+    folder = tmp_path / name
+    shutil.copytree(FIXTURES / name, folder)
+    change(folder)
+    [path] = [folder] if folder.exists() else folder.parent.iterdir()
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_transcoder(path, 1)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_layer_that_a_folder_does_not_have_is_named():
+    for path, message in {
+        "sparsify": "of the layers 0, 1, 2, not 7",
+        "circuit_tracer_topk": "layer_7.safetensors; .* layer_0.safetensors, layer_1",
+    }.items():
+        with pytest.raises(CheckpointError, match=message):
+            load_transcoder(FIXTURES / path, 7)
+
+
+def test_arrays_with_code_in_them_do_not_run(tmp_path):
+    np.savez(tmp_path / "params.npz", W_enc=np.array([Bomb(tmp_path / "exploded")], dtype=object))
+    (tmp_path / "half.npz").write_bytes(b"PK half")
+    for name in ("params.npz", "half.npz"):
+        with pytest.raises(CheckpointError, match="safely"):
+            load_transcoder(tmp_path / name)
+    assert not (tmp_path / "exploded").exists()
 
 
 def circuits_tensors():
@@ -49,8 +207,22 @@ def test_jumprelu_round_trip(tmp_path):
     assert torch.equal(load_transcoder(tmp_path)(X), transcoder(X))
 
 
+def test_topk_round_trip(tmp_path):
+    transcoder = tiny_transcoder()
+    transcoder.activation = TopK(5)
+    save_transcoder(transcoder, tmp_path)
+    loaded = load_transcoder(tmp_path)
+    torch.testing.assert_close(loaded(X), transcoder(X))
+    assert loaded.sites == transcoder.sites
+    transcoder.activation = TopK(5, relu=False)
+    with pytest.raises(NotImplementedError):
+        save_transcoder(transcoder, tmp_path)
+
+
 def test_topk_keeps_the_largest():
     assert TopK(2)(torch.tensor([3.0, -1.0, 5.0, 4.0])).tolist() == [0, 0, 5, 4]
+    assert TopK(2)(torch.tensor([-3.0, -1.0, 5.0, -4.0])).tolist() == [0, 0, 5, 0]
+    assert TopK(2, relu=False)(torch.tensor([-3.0, -1.0, 5.0, -4.0])).tolist() == [0, -1, 5, 0]
 
 
 def test_transcoder_circuits_file(tmp_path, config_class):
@@ -122,13 +294,7 @@ def test_files_that_are_no_transcoder_are_refused(tmp_path):
         with pytest.raises(CheckpointError, match=message):
             load_transcoder(tmp_path / name)
     save_transcoder(tiny_transcoder(), tmp_path / "t")
-    config = json.loads((tmp_path / "t/cfg.json").read_text())
-    for change in ({"architecture": "standard"}, {"normalize_activations": "layer_norm"}, {"apply_b_dec_to_input": True}):
-        (tmp_path / "t/cfg.json").write_text(json.dumps(config | change))
-        with pytest.raises(CheckpointError):
-            load_transcoder(tmp_path / "t")
     shutil.copy(tmp_path / "half.pt", tmp_path / "t/sae_weights.safetensors")
-    (tmp_path / "t/cfg.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="not whole"):
         load_transcoder(tmp_path / "t")
 
