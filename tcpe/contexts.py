@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.generation import sample_texts
-from huggingface.tokenization import encode
+from huggingface.tokenization import continuation, encode
 from tcpe.request import EditRequest
 from util.errors import RequestError
 
@@ -121,11 +121,14 @@ def target_ids(tokenizer: PreTrainedTokenizerFast, context: Context, target: str
     """The target's tokens as they follow the context, whose own tokens stay as the model will read them.
 
     Raises:
-        RequestError: if the target has no tokens.
+        RequestError: if the target has no tokens, or none that can follow the context.
     """
-    joint = encode(tokenizer, context.text + target).ids
-    split = len(context.ids)
-    ids = joint[split:] if joint[:split] == context.ids else tokenizer(target, add_special_tokens=False)["input_ids"]
+    ids = continuation(tokenizer, context.text, target)
+    if ids is None:
+        raise RequestError(
+            f"The target {target!r} merges with the end of its prompt, {context.text[-20:]!r}, and cannot be told from it; move the border "
+            "between prompt and target_new to a space or a bracket."
+        )
     if not ids:
         raise RequestError(f"The target {target!r} has no tokens; give another target_new.")
     return ids

@@ -49,12 +49,13 @@ def naive_shift(model, projection, contexts, steps, learning_rate, clamp, kl_fac
         logits(contexts.prompts[0].ids)
     delta = torch.zeros_like(start, requires_grad=True)
     optimizer = torch.optim.Adam([delta], lr=learning_rate)
+    target_tokens = sum(len(target) for target in contexts.targets)
     for _ in range(steps):
         nll = 0
         for context, target in zip(contexts.prompts, contexts.targets):
             position = context.position
             rows = logits(context.ids + target)[len(context.ids) - 1 : -1]
-            nll = nll - rows.gather(1, torch.tensor(target)[:, None]).sum() / len(target) / len(contexts.prompts)
+            nll = nll - rows.gather(1, torch.tensor(target)[:, None]).sum() / target_tokens
         position = contexts.essence.position
         kl = functional.kl_div(before, logits(contexts.essence.ids)[position], log_target=True, reduction="sum")
         loss = nll + kl_factor * kl + weight_decay * (delta @ delta) / (start @ start)

@@ -1,16 +1,17 @@
 """The token at which an edit acts is found by character offsets, and BOS is never doubled."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from huggingface.tokenization import encode
-from tcpe.contexts import build_contexts, locate, sample_templates
+from tcpe.contexts import build_contexts, locate, sample_templates, target_ids
 from tcpe.request import EditRequest
-from tests.tiny import tiny_model, tiny_tokenizer
+from tests.tiny import tiny_model, tiny_sentencepiece, tiny_tokenizer
 from util.errors import RequestError
 
 TOKENIZER = tiny_tokenizer()
+TOKENIZERS = {"bytes": TOKENIZER, "sentencepiece": tiny_sentencepiece(), "llama 2": tiny_sentencepiece(legacy=True)}
 SUBJECTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=6)
 AROUND = st.text("int []{}(é€\n;x", max_size=8)
 
@@ -31,15 +32,67 @@ def test_each_fact_token(fact_token, token):
     assert text_of(context, context.position) == token
 
 
-@settings(max_examples=200, deadline=None)
-@given(AROUND, SUBJECTS, AROUND)
-def test_subject_last_ends_where_the_subject_ends_or_is_refused(before, subject, after):
+def read(tokenizer, context, length):
+    """The text of the context's first tokens after BOS."""
+    return tokenizer.decode(context.ids[:length], skip_special_tokens=True)
+
+
+def text_ends(tokenizer, context, character):
+    """The numbers of tokens after which exactly the characters before ``character`` are read."""
+    return [length for length in range(len(context.ids) + 1) if read(tokenizer, context, length) == context.text[:character]]
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@settings(max_examples=100, deadline=None)
+@given(AROUND, SUBJECTS, AROUND, st.sampled_from(["subject_last", "subject_first"]))
+def test_the_token_is_at_the_subject_s_end_exactly_where_tokens_end_there(kind, before, subject, after, fact_token):
+    tokenizer = TOKENIZERS[kind]
+    assume(kind == "bytes" or not (before + subject).startswith(" "))  # decoding strips that space
+    whole = locate(tokenizer, before + subject + after, "", "", "last")
+    last = fact_token == "subject_last"
+    ends = text_ends(tokenizer, whole, len(before) + len(subject) if last else len(before))
     try:
-        context = locate(TOKENIZER, before, subject, after, "subject_last")
-    except RequestError:
+        context = locate(tokenizer, before, subject, after, fact_token)
+    except RequestError as error:
+        assert "shares the token" in str(error) or "drops" in str(error)
+        assert not [length for length in ends if length > 1]
         return
-    head = TOKENIZER.decode(context.ids[1 : context.position + 1])
-    assert head == before + subject
+    assert context.ids == whole.ids
+    assert context.position + last in ends
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@settings(max_examples=100, deadline=None)
+@given(AROUND.filter(bool), SUBJECTS)
+def test_a_target_follows_its_prompt_without_changing_it(kind, prompt, target):
+    tokenizer = TOKENIZERS[kind]
+    assume(kind == "bytes" or not prompt.startswith(" "))
+    context = locate(tokenizer, "", "", prompt, "last")
+    try:
+        ids = target_ids(tokenizer, context, target)
+    except RequestError as error:
+        assert "merges with the end" in str(error)
+        return
+    assert tokenizer.decode(context.ids + ids, skip_special_tokens=True) == prompt + target
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize(("prompt", "target"), [("return dp.", "length;"), ("int x =", " dp"), ("long x = ", "s.length"), ("cast(", "int)")])
+def test_a_target_in_the_middle_of_a_word_gets_no_space(kind, prompt, target):
+    tokenizer = TOKENIZERS[kind]
+    context = locate(tokenizer, "", "", prompt, "last")
+    ids = context.ids + target_ids(tokenizer, context, target)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == prompt + target
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_no_end_token_before_the_answer_and_no_second_bos(kind):
+    tokenizer = TOKENIZERS[kind]
+    for prompt in ("<s>[INST] int{} x", "[INST] int{} x"):
+        contexts = build_contexts(tokenizer, request(prompt, "[]"), ["some text"], "last")
+        for row in [*contexts.prompts, contexts.essence]:
+            assert row.ids.count(tokenizer.bos_token_id) == 1 == 1 + row.ids.count(tokenizer.eos_token_id)
+            assert row.ids[0] == tokenizer.bos_token_id
 
 
 def test_a_subject_that_shares_its_last_token_is_refused():

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tokenizers.processors import ByteLevel
 
 from huggingface.architectures import decoder_weight, down_projection
 from huggingface.transcoder_adapter import splice_transcoder
@@ -24,10 +23,11 @@ CONTEXTS = build_contexts(TOKENIZER, REQUEST, ["a longer text before it", "b"])
 SETTINGS = ValueSettings(learning_rate=0.2, steps=25)
 
 
-@pytest.fixture(params=[*CONFIGS, "transcoder"])
+@pytest.fixture(params=[*CONFIGS, "Llama square", "GPT2 square", "Llama transcoder", "GPT2 transcoder", "Gemma2 transcoder"])
 def model(request):
-    model = tiny_model("Llama" if request.param == "transcoder" else request.param)
-    if request.param == "transcoder":
+    family, _, variant = request.param.partition(" ")
+    model = tiny_model(family, square=variant == "square")
+    if variant == "transcoder":
         splice_transcoder(model, LAYER, tiny_transcoder())
     return model
 
@@ -45,7 +45,7 @@ def test_fast_path_agrees_with_naive_rome(model):
 
     dense = naive_second_moment(model, TOKENIZER, projection, TEXTS)
     naive_direction = torch.linalg.inv(dense + 1e-2 * torch.eye(len(key))) @ key.double()
-    moment = collect_second_moment(model, TOKENIZER, LAYER, TEXTS, batch_size=3)
+    moment = collect_second_moment(model, TOKENIZER, LAYER, TEXTS, batch_tokens=40)
     direction = key_direction(moment, key, 1e-2)
     assert torch.cosine_similarity(direction.double(), naive_direction, dim=0) > 0.9999
     assert direction.norm() == pytest.approx(1)
@@ -68,62 +68,23 @@ def test_edited_weight_maps_key_to_value_and_is_restored_to_the_bit(model):
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_bfloat16_weights_take_the_edit_and_come_back():
-    model = tiny_model().to(torch.bfloat16)
-    update = update_of(model)
-    weight = decoder_weight(down_projection(model, LAYER))
-    before = weight.clone()
-    with applied(model, [Edit(update)]):
-        expected = before.double() + torch.outer(update.value_shift.double(), update.key_direction.double())
-        assert (weight.double() - expected).norm() < 1e-2 * expected.norm()
-    assert torch.equal(weight, before)
-
-
-def test_model_is_restored_when_something_fails_inside():
-    model = tiny_model()
-    update, weight = update_of(model), decoder_weight(down_projection(model, LAYER))
-    before = weight.clone()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("family", ["Llama", "Gemma2", "GPT2"])
+def test_narrow_weights_take_the_edit_and_come_back_also_after_an_error(family, dtype):
+    model = tiny_model(family).to(dtype)
+    key = compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts)
+    value = compute_value(model, TOKENIZER, LAYER, CONTEXTS, SETTINGS)
+    moment = collect_second_moment(model, TOKENIZER, LAYER, TEXTS)
+    update = make_update(model, LAYER, key, key_direction(moment, key, 1e-2), value)
+    projection = down_projection(model, LAYER)
+    before = projection.weight.clone()
     with pytest.raises(ZeroDivisionError), applied(model, [Edit(update)]):
-        assert not torch.equal(weight, before)
+        bias = 0 if projection.bias is None else projection.bias.double()
+        written = decoder_weight(projection).double() @ key.double() + bias
+        assert (written - value.target).norm() < 1e-2 * value.target.norm()
+        assert not torch.equal(projection.weight, before)
         raise ZeroDivisionError
-    assert torch.equal(weight, before)
-
-
-def test_value_search_lowers_the_loss_and_leaves_no_trace():
-    model = tiny_model()
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    value = compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(learning_rate=0.05, steps=60))
-    assert value.losses[-1]["nll"] < value.losses[0]["nll"]
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
-    assert not any(module._forward_hooks for module in model.modules())
-
-
-def test_the_kl_term_sees_the_shift():
-    model = tiny_model()
-    free = compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(steps=20, learning_rate=0.2, kl_factor=0))
-    bound = compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(steps=20, learning_rate=0.2, kl_factor=10))
-    assert free.losses[0]["kl"] == pytest.approx(0, abs=1e-6)
-    assert 0 < bound.losses[-1]["kl"] < 0.9 * free.losses[-1]["kl"]
-
-
-def test_shift_stays_in_its_ball():
-    value = compute_value(tiny_model(), TOKENIZER, LAYER, CONTEXTS, ValueSettings(steps=5, learning_rate=5, clamp_norm_factor=0.5))
-    assert value.shift.norm() <= 0.5 * value.start.norm() * (1 + 1e-5)
-
-
-def test_order_and_batching_of_contexts_do_not_matter():
-    model = tiny_model()
-    one = compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts, batch_size=1)
-    many = compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts[::-1], batch_size=8)
-    torch.testing.assert_close(one, many, rtol=1e-4, atol=1e-5)
-
-
-def test_a_diverging_search_is_an_error_and_leaves_the_model():
-    model = tiny_model()
-    with pytest.raises(EditError, match="--v_lr"):
-        compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(learning_rate=float("inf")))
-    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert torch.equal(projection.weight, before)
 
 
 def make(key, layer=LAYER):
@@ -177,7 +138,7 @@ def test_an_update_for_something_else_is_refused():
     update = update_of(model)
     strangers = {
         "another model": (tiny_model(seed=5), "another weight"),
-        "another width": (tiny_model("GPT2"), "another weight|shape"),
+        "another width": (tiny_model("GPT2"), "another (weight|model)|shape"),
     }
     for stranger, message in strangers.values():
         with pytest.raises(EditError, match=message), applied(stranger, [Edit(update)]):
@@ -185,19 +146,3 @@ def test_an_update_for_something_else_is_refused():
     splice_transcoder(model, LAYER, tiny_transcoder())
     with pytest.raises(EditError, match="shape"), applied(model, [Edit(update)]):
         pass
-
-
-@pytest.mark.parametrize("family", CONFIGS)
-@pytest.mark.parametrize("prompt", ["{} n;", "return{} n;"])
-def test_an_edit_at_the_very_first_token(family, prompt):
-    """Without BOS nothing comes before the subject, in all rows or in the essence's alone."""
-    tokenizer = tiny_tokenizer()
-    tokenizer.backend_tokenizer.post_processor = ByteLevel()
-    request = EditRequest("3", "", prompt, "int", " long")
-    contexts = build_contexts(tokenizer, request, fact_token="subject_first")
-    assert contexts.essence.position == 0
-    model = tiny_model(family)
-    value = compute_value(model, tokenizer, LAYER, contexts, SETTINGS)
-    projection = down_projection(model, LAYER)
-    _, shift = naive_shift(model, projection, contexts, SETTINGS.steps, SETTINGS.learning_rate, SETTINGS.clamp_norm_factor)
-    assert (value.shift - shift).norm() < 1e-4 * shift.norm()
