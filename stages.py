@@ -7,22 +7,20 @@ import dataclasses
 import hashlib
 import logging
 import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from d_running.cluster import CLUSTER_CSV, Clustering, nearest_cluster, read_clustering, write_clustering
+from d_running.cluster import Clustering, clustering_folder, nearest_cluster, read_clustering
 from d_running.compiler import find_compiler
-from d_running.dataset import Sample, load_samples
+from d_running.dataset import load_samples
 from d_running.embedding import Embedder, load_embedder
-from d_running.evaluation import METRICS_FILE, check_same_samples
+from d_running.evaluation import DIGEST, METRICS_FILE, check_comparable, check_same_samples
 from d_running.java_text import natural_java
-from d_running.judge import JudgeConfig, judge
+from d_running.judge import figures, judge
 from d_running.prompt import translation_prompt
 from d_running.sandbox import choose_tier
 from d_running.translate import translate_samples
@@ -31,8 +29,10 @@ from huggingface.digest import model_digest, tokenizer_digest
 from huggingface.drafts import DraftedGeneration
 from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
-from huggingface.transcoder import Transcoder
-from huggingface.transcoder_adapter import spliced, unexplained_variance
+from huggingface.site_check import check_site, measure_sites, site_table
+from huggingface.transcoder import Sites, Transcoder
+from huggingface.transcoder_adapter import spliced
+from reference_stage import TIMING, judge_config, publish, timed
 from tcpe import tcpe_main, tcpe_pre
 from tcpe.config import RunConfig
 from tcpe.contexts import build_contexts
@@ -40,19 +40,15 @@ from tcpe.request import EditRequest, load_request, target_column
 from tcpe.run_folder import TRANSLATIONS, UPDATE, check_writable, open_run
 from tcpe.texts import load_texts
 from tcpe.update import Edit, RankOneUpdate, applied, check_fits, shared_features
-from util.errors import BenchmarkError, CheckpointError, RequestError
+from util.errors import RequestError
 from util.files import write_json
 from util.seeds import set_seed
 from util.tracking import RunTracker
 
 logger = logging.getLogger(__name__)
 
-TIMING = "timing.json"
 FIT_SAMPLES = 8
 """Functions on whose prompts the transcoder's fit is measured."""
-
-REFUSED_VARIANCE = 0.9
-"""A transcoder that leaves more of the variance unexplained is refused: 1 is no better than the mean."""
 
 Metrics = dict[str, Any]
 
@@ -76,7 +72,7 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
     for folder in (config.output, Path(config.container_workspace)):
         check_writable(folder)
     if not config.translate_only:
-        find_compiler()
+        find_compiler(config.d_compiler)
         choose_tier(config.allow_unsafe_execution)
         embed = load_embedder(config.embedding_model, config.max_length, config.trust_remote_code)
     samples = load_samples(Path(config.originals_path), Path(config.d_params_path))
@@ -84,18 +80,18 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
     if before is not None:
         check_same_samples((result.name for result in before.results), (sample.name for sample in samples))
     if config.alg_name == "noKE" and not config.translate_only:
-        check_writable(_clustering_folder(config))
+        check_writable(clustering_folder(config.preKE_cluster_result))
     requests = [load_request(config.edit_sequence_path, row, config.layer_num, config.kind) for row, _, _ in config.edits]
     targets = _target_clusters(config, requests, before, embed) if before is not None else []
     edits = tcpe_main.load_edits(config, requests) if config.alg_name == "TCPE" else []
     texts = load_texts(config.mom2_dataset, config.mom2_n_samples) if config.alg_name == "TCPE_pre" else []
-    with _timed(seconds, "load"):
+    with timed(seconds, "load"):
         set_seed(config.seed)
         model, tokenizer = model_and_tokenizer or load_model_and_tokenizer(
             config.MODEL_NAME, config.device, config.dtype, config.device_map, config.trust_remote_code
         )
         layer_of(model, config.layer_num)
-        transcoder = load_transcoder(config.TC_layer_file) if config.TC_layer_file else None
+        transcoder = load_transcoder(config.TC_layer_file, config.layer_num) if config.TC_layer_file else None
     prompt_of = partial(translation_prompt, tokenizer)
     prompts = {sample.name: prompt_of(natural_java(sample.java)) for sample in samples}
     if config.alg_name == "TCPE_pre":
@@ -105,43 +101,40 @@ def run_stage(config: RunConfig, model_and_tokenizer: tuple[PreTrainedModel, Pre
         metrics["transcoder_fvu"] = _checked_fit(config, model, tokenizer, transcoder, list(prompts.values())[:FIT_SAMPLES])
     name = config.run_name or config.output.name
     with spliced(model, config.layer_num, transcoder) if transcoder is not None else nullcontext():
+        translator = {"model": f"{config.MODEL_NAME} with {config.TC_layer_file or 'its own MLPs'}", f"model{DIGEST}": model_digest(model)}
+        if before is not None:
+            check_comparable(before.made_with, judge_config(config).settings | translator, config.allow_version_change)
         for edit in edits:
             check_fits(edit.update, model, config.layer_num)
-        open_run(config, _content(model, tokenizer, prompts, requests, edits, texts))
+        open_run(config, _content(translator[f"model{DIGEST}"], tokenizer, prompts, requests, edits, texts))
         with RunTracker(config.output, name, dataclasses.asdict(config)) as tracker:
             if config.alg_name == "TCPE_pre":
-                with _timed(seconds, "edit"):
+                with timed(seconds, "edit"):
                     update = _computed_update(config, requests[0], texts, model, tokenizer)
                 edits = [Edit(update)]
                 for step, losses in enumerate(update.details["losses"]):
                     tracker.log(value_step=step, **losses)
             metrics |= _describe(edits)
-            with _timed(seconds, "translate"), applied(model, edits):
+            with timed(seconds, "translate"), applied(model, edits):
                 drafts = Path(config.container_workspace, "drafts.json")
                 if config.invalidate_cache:
                     drafts.unlink(missing_ok=True)
                 generate = DraftedGeneration(model, tokenizer, drafts, config.translation_batch_size)
                 translate_samples(samples, generate, prompt_of, config.output / TRANSLATIONS, config.translation_batch_size)
             if not config.translate_only:
-                with _timed(seconds, "judge"):
-                    clustering, figures = _judge(config, samples, targets, before)
-                metrics |= figures
+                with timed(seconds, "judge"):
+                    clustering, measured = judge(
+                        config.output / TRANSLATIONS, samples, config.output, judge_config(config), before, targets, translator
+                    )
+                metrics |= figures(clustering, measured, before, targets)
             timing = {step: round(value, 3) for step, value in seconds.items()}
             tracker.log(**metrics, seconds=timing)
     if not config.translate_only:
         write_json(config.output / METRICS_FILE, metrics)
         if config.alg_name == "noKE":
-            _publish(config, clustering)
+            publish(config, clustering)
     write_json(config.output / TIMING, timing)
     return metrics | {"seconds": timing}
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
-    """Enter the seconds that the block takes under ``step``."""
-    start = time.perf_counter()
-    yield
-    seconds[step] = time.perf_counter() - start
 
 
 def _checked_fit(
@@ -150,28 +143,28 @@ def _checked_fit(
     """The fraction of the MLP's variance over ``prompts`` that the transcoder leaves unexplained; None if that is no number.
 
     Raises:
-        CheckpointError: if it explains hardly anything, unless that check is skipped.
+        CheckpointError: if the transcoder does not fit the layer and the sites that it declares, unless that check is skipped.
     """
-    fraction = unexplained_variance(model, tokenizer, config.layer_num, transcoder, prompts)
-    if not (fraction < REFUSED_VARIANCE or config.skip_site_check):
-        raise CheckpointError(
-            f"The transcoder {config.TC_layer_file} leaves {fraction:.0%} of the variance of layer {config.layer_num}'s MLP output unexplained: it "
-            "is of another model, layer or site; give the right --TC_layer_file and --layer_num, or --skip_site_check."
-        )
-    return fraction if math.isfinite(fraction) else None
+    if config.TC_sites:
+        transcoder.sites = Sites(*config.TC_sites)
+    fits = measure_sites(model, tokenizer, config.layer_num, transcoder, prompts)
+    if not config.skip_site_check:
+        check_site(transcoder, fits, str(config.TC_layer_file))
+    logger.info("The transcoder's fit at its own and other sites:\n%s", site_table(fits))
+    return fits[0].fvu if math.isfinite(fits[0].fvu) else None
 
 
 def _content(
-    model: PreTrainedModel,
+    digest: str,
     tokenizer: PreTrainedTokenizerFast,
     prompts: dict[str, str],
     requests: list[EditRequest],
     edits: list[Edit],
     texts: list[str],
 ) -> dict[str, Any]:
-    """What the run's translations depend on beside its flags."""
+    """What the run's translations depend on beside its flags; ``digest`` is the model's."""
     return {
-        "model": model_digest(model),
+        "model": digest,
         "tokenizer": tokenizer_digest(tokenizer),
         "functions": prompts,
         "requests": [[getattr(request, name) for name in tcpe_main.DECIDES_UPDATE] for request in requests],
@@ -223,34 +216,3 @@ def _target_clusters(config: RunConfig, requests: list[EditRequest], before: Clu
             )
         targets += names
     return targets
-
-
-def _judge(config: RunConfig, samples: list[Sample], targets: list[str], before: Clustering | None) -> tuple[Clustering, Metrics]:
-    """Compile, run and cluster what was translated, and compare it with ``before``."""
-    shared = {field.name for field in dataclasses.fields(JudgeConfig)} & {field.name for field in dataclasses.fields(config)}
-    judge_config = JudgeConfig(Path(config.container_workspace), **{name: getattr(config, name) for name in shared})
-    clustering, metrics = judge(config.output / TRANSLATIONS, samples, config.output, judge_config, before, targets)
-    if before is None:
-        figures = {"samples": metrics.samples, "accuracy": metrics.overall_accuracy_after, "clusters": len(clustering.names)}
-        return clustering, figures
-    return clustering, {"target_clusters": targets} | dataclasses.asdict(metrics)
-
-
-def _clustering_folder(config: RunConfig) -> Path:
-    """The folder of ``preKE_cluster_result``, which may also name a file in it."""
-    path = Path(config.preKE_cluster_result)
-    return path.parent if path.suffix in (".json", ".csv") else path
-
-
-def _publish(config: RunConfig, clustering: Clustering) -> None:
-    """Write noKE's clustering where later runs look for it.
-
-    Raises:
-        BenchmarkError: if another one is there and may not be thrown away.
-    """
-    folder = _clustering_folder(config)
-    if folder.resolve() == config.output.resolve():
-        return
-    if (folder / CLUSTER_CSV).exists() and not config.invalidate_cache and read_clustering(folder) != clustering:
-        raise BenchmarkError(f"{folder} holds another clustering; name another --preKE_cluster_result, or give --invalidate_cache.")
-    write_clustering(clustering, folder)

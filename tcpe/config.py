@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from tcpe.lim import Lim, parse_edit, parse_lim
 from util.errors import UserError
 
 Stage = Literal["noKE", "TCPE_pre", "TCPE"]
+REFERENCE = "reference"
+"""The ``MODEL_NAME`` of the rule-based translator, which needs no model."""
 
 
 def _flag(default: Any, help: str, parse: Callable[[str], Any] | None = None) -> Any:
@@ -23,9 +26,11 @@ def _flag(default: Any, help: str, parse: Callable[[str], Any] | None = None) ->
 class RunConfig:
     """Everything that one run of ``run_tcpe.py`` depends on; each field is the flag of its name."""
 
-    MODEL_NAME: str = _flag("", "model folder in Hugging Face's format, or a model's name on the hub (required)")
+    MODEL_NAME: str = _flag("", "model folder in Hugging Face's format, a model's name on the hub, or reference: rules, no model (required)")
+    without_rule: list[str] = _flag([], "rules of the reference that are switched off, so that it errs as models do")
     layer_num: int = _flag(-1, "number of the layer to edit, counted from 0 (required)")
     TC_layer_file: str | None = _flag(None, "transcoder that replaces that layer's MLP; without it the MLP itself is edited")
+    TC_sites: list[str] = _flag([], "where the transcoder reads and writes, as mlp_in mlp_out; by default what its checkpoint says")
     output_file_path: str = _flag("", "folder for everything that this run writes (required)")
     alg_name: Stage = _flag("", "noKE: no edit; TCPE_pre: compute an edit and apply all of it; TCPE: its active columns (required)")
     mlp_or_tc: str | None = _flag(None, "kind of edit, MLP, TC_ef2, ...: names the requests' column; by default TC or MLP")
@@ -46,11 +51,16 @@ class RunConfig:
     clamp_norm_factor: int = _flag(4, "the value's shift is at most this many times as long as the value itself")
     kl_factor: float = _flag(0.0625, "weight of the term that keeps what the model says of the subject itself")
     v_weight_decay: float = _flag(1e-3, "weight of the shift's relative squared length")
-    skip_site_check: bool = _flag(False, "use a transcoder even if it explains hardly anything of the layer's MLP")
+    skip_site_check: bool = _flag(False, "use a transcoder even if it fits the layer badly, or another site better")
     save_k_v_upd: bool = _flag(False, "save the computed update under --save_path")
     save_path: str | None = _flag(None, "folder that updates are saved to and loaded from; by default updates in --container_workspace")
     upd_decay: float = _flag(1.1, "TCPE divides the update by this")
-    lim: float = _flag(0.1, "TCPE keeps the columns of features whose activation is at least this; -1 keeps all")
+    lim: Lim = _flag(
+        0.1,
+        "TCPE keeps the columns of features whose activation is at least this; 20% means a share of the largest activation, top:16 the 16 "
+        "most active features, -1 all columns",
+        parse_lim,
+    )
     abla_exp: bool = _flag(False, "ablation: TCPE zeroes exactly those columns and keeps the others")
     container_workspace: str = _flag("", "folder for intermediate files that runs share: statistics, compiled verdicts (required)")
     originals_path: str = _flag("data/kecode/originals", "benchmark: folder of ID.java, or its kecode.csv")
@@ -68,9 +78,17 @@ class RunConfig:
     seed: int = _flag(0, "seed of all randomness")
     jobs: int | None = _flag(None, "programs compiled and run at a time; by default one per processor")
     trust_remote_code: bool = _flag(False, "let code that comes with a model run")
+    d_compiler: str = _flag("ldc2", "the D compiler, an LDC, DMD or GDC, by name or path")
+    fast_judge: bool = _flag(False, "compile many translations by one command; the verdicts are the same")
+    strict_verdict: bool = _flag(False, "keep the expected results out of the programs that judge")
     allow_unsafe_execution: bool = _flag(False, "run translations even where only resource limits contain them")
-    allow_version_change: bool = _flag(False, "compare clusterings that different compilers made")
+    allow_version_change: bool = _flag(False, "compare clusterings even if compiler, model or clustering settings differ")
     run_name: str | None = _flag(None, "the run's name in WandB; by default the output folder's")
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the rules translate, and no model."""
+        return self.MODEL_NAME == REFERENCE
 
     @property
     def kind(self) -> str:
@@ -78,17 +96,16 @@ class RunConfig:
         return self.mlp_or_tc or ("TC" if self.TC_layer_file else "MLP")
 
     @property
-    def edits(self) -> list[tuple[int, float, float]]:
+    def edits(self) -> list[tuple[int, Lim, float]]:
         """Row, lim and decay of each edit of the run: ``i`` first, then ``more_edits``; none for noKE."""
         if self.i is None or self.alg_name == "noKE":
             return []
-        edits = [(self.i, self.lim, self.upd_decay)]
+        edits = [(self.i, parse_lim(self.lim), self.upd_decay)]
         for text in self.more_edits:
-            row, lim, decay = [*text.split(":"), "", ""][:3] if text.count(":") < 3 else ("", "", "")
-            try:
-                edits.append((int(row), float(lim or self.lim), float(decay or self.upd_decay)))
-            except ValueError as error:
-                raise UserError(f"--more_edits {text} is not ROW, ROW:LIM or ROW:LIM:DECAY.") from error
+            row, lim, decay = parse_edit(text, self.lim, self.upd_decay)
+            if not row.isdecimal():
+                raise UserError(f"--more_edits {text} is not ROW, ROW:LIM or ROW:LIM:DECAY.")
+            edits.append((int(row), lim, decay))
         return edits
 
     @property
@@ -116,17 +133,20 @@ class RunConfig:
             choices, value = get_args(field.type) if get_origin(field.type) is Literal else (), getattr(self, field.name)
             if choices and value not in choices:
                 raise UserError(f"--{field.name} {value} is none of {', '.join(choices)}.")
+        if self.is_reference and self.alg_name != "noKE":
+            raise UserError(
+                f"--MODEL_NAME {REFERENCE} has no weights to edit, so --alg_name {self.alg_name} does not go with it: an edit of the reference is "
+                "another noKE run with fewer rules in --without_rule; compare the two with python -m d_running.judge."
+            )
+        if self.without_rule and not self.is_reference:
+            raise UserError(f"--without_rule belongs to --MODEL_NAME {REFERENCE}.")
         for name, least in _LEAST.items():
-            if not getattr(self, name) >= least:
+            if not (getattr(self, name) >= least or (self.is_reference and name in ("layer_num", "translation_batch_size"))):
                 raise UserError(f"--{name} must be given and at least {least}, not {getattr(self, name)}.")
         for name in ("v_lr", "clamp_norm_factor"):
             if not getattr(self, name) > 0:
                 raise UserError(f"--{name} must be above 0, not {getattr(self, name)}.")
-        for _, lim, decay in self.edits or [(0, self.lim, self.upd_decay)]:
-            if not (lim >= 0 or lim == -1):
-                raise UserError(f"--lim {lim} must be an activation, at least 0, or -1 for all columns.")
-            if not decay > 0:
-                raise UserError(f"--upd_decay must be above 0, not {decay}.")
+        parse_edit("", self.lim, self.upd_decay)
         rows = [row for row, _, _ in self.edits]
         if len(set(rows)) < len(rows):
             raise UserError(f"--i and --more_edits name a row twice ({', '.join(map(str, rows))}); each edit can be applied once.")
@@ -143,6 +163,8 @@ class RunConfig:
         pairs = self.context_template_length_params
         if not isinstance(pairs, list) or not all(_is_pair_of_counts(pair) for pair in pairs):
             raise UserError(f"--context_template_length_params {pairs} must be a JSON list of [length, n], such as [[10, 1]].")
+        if self.TC_sites and (len(self.TC_sites) != 2 or not self.TC_layer_file):
+            raise UserError("--TC_sites takes two names, where the transcoder of --TC_layer_file reads and where it writes, such as mlp_in mlp_out.")
         if self.TC_layer_file and not Path(self.TC_layer_file).exists():
             raise UserError(f"There is no transcoder {self.TC_layer_file}; give its folder or file with --TC_layer_file.")
 

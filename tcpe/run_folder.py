@@ -44,7 +44,7 @@ def open_run(config: RunConfig, content: dict[str, Any]) -> None:
     Raises:
         UserError: if it does and ``invalidate_cache`` is not set; nothing is changed then.
     """
-    stage = config.alg_name
+    stage, continued = config.alg_name, {}
     decisive = {"stage": stage, "layer": config.layer_num, **{name: getattr(config, name) for name in _DECIDES[stage]}, **content}
     fingerprints = {name: hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16] for name, value in decisive.items()}
     path, translations = config.output / RUN_FILE, config.output / TRANSLATIONS
@@ -53,7 +53,8 @@ def open_run(config: RunConfig, content: dict[str, Any]) -> None:
         for update in config.output.glob(f"{UPDATE}.*"):
             update.unlink()
     elif path.is_file():
-        found = read_json(path, "the run's description").get("made_from", {})
+        continued = read_json(path, "the run's description")
+        found = continued.get("made_from", {})
         if different := sorted(name for name in found.keys() | fingerprints.keys() if found.get(name) != fingerprints.get(name)):
             raise UserError(
                 f"{config.output} holds a run with another {', '.join(different)}; give another --output_file_path, or "
@@ -61,8 +62,14 @@ def open_run(config: RunConfig, content: dict[str, Any]) -> None:
             )
     elif translations.is_dir() and any(translations.iterdir()):
         raise UserError(f"{translations} holds translations of unknown origin; give another --output_file_path, or --invalidate_cache.")
-    settings = {"config": dataclasses.asdict(config), "versions": _versions(), "git_revision": _git_revision()}
-    write_json(path, {"made_from": fingerprints, **settings})
+    # A continued run keeps what began it; the code that goes on is added where it is another.
+    code = {"versions": _versions(), "git_revision": _git_revision()}
+    began = {name: continued.get(name, value) for name, value in code.items()}
+    later = continued.get("continued_with", [])
+    if code != (later[-1] if later else began):
+        later = [*later, code]
+    description = {"made_from": fingerprints, "config": dataclasses.asdict(config), **began}
+    write_json(path, description | ({"continued_with": later} if later else {}))
 
 
 def check_writable(folder: Path) -> None:

@@ -1,54 +1,137 @@
-"""The uncentred second moment C = E[f f^T] of the activations that a layer's down projection reads."""
+"""The uncentred second moment C = E[f f^T] of the activations that a layer's down projection reads.
 
+Taken once over many texts, kept on disk with its Cholesky factors, and continued where an interrupted pass left it. As a command,
+``python -m tcpe.second_moment --sites 18:transcoders/layer_18 19:transcoders/layer_19 20``, it takes those of several layers in one pass, for
+later runs of run_tcpe.py with the same workspace, model, dtype and texts to find.
+"""
+
+import argparse
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy
-import scipy.linalg
-import scipy.sparse
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.architectures import down_projection
 from huggingface.digest import model_digest, tokenizer_digest
+from huggingface.load import load_model_and_tokenizer
+from huggingface.loaders import load_transcoder
+from huggingface.sites import norms_of, reading_norm, resolve
 from huggingface.tokenization import encode, pad
-from util.errors import EditError
+from huggingface.transcoder import Transcoder
+from huggingface.transcoder_adapter import adapt, spliced
+from tcpe.symmetric import PackedCholesky, PackedSymmetric
+from tcpe.texts import load_texts
+from util.cli import ArgumentParser, run_main
+from util.errors import EditError, UserError
 from util.files import write_atomically
-from util.hooks import Trace
+from util.memory import out_of_memory_explained
 
 logger = logging.getLogger(__name__)
 
-SPARSE_BELOW = 0.05
+SPARSE_BELOW = 0.1
 """Share of non-zero activations below which a sparse product is faster than a dense one."""
+
+BUFFERED = 1 << 21
+"""Non-zero activations that are collected before their products are made."""
+
+TEXTS_AT_A_TIME = 256
+"""Texts between two points where an interrupted pass can continue."""
+
+MAX_TOKENS = 1024
+"""Texts are cut after so many tokens."""
+
+BATCH_TOKENS = 2048
+"""Tokens in a forward pass, padding included; a longer text makes a batch of its own."""
+
+CACHE = "second_moments"
+"""The folder of second moments in a workspace."""
+
+CHECKPOINT_SECONDS = 300
+"""A checkpoint is written at the first point that comes so long after the last one."""
+
+FILE_VERSION = 1
+"""Part of every key: raised whenever the same input gives other bits than before."""
+
+
+class DamagedFile(Exception):
+    """A file of the cache that is not what was written."""
+
+
+def _save(path: Path, tensors: dict[str, numpy.ndarray], **values: int | float) -> None:
+    """Write arrays and numbers to one safetensors file, atomically, with a checksum."""
+    tensors = {name: torch.from_numpy(array) for name, array in tensors.items()}
+    # One entry only: safetensors writes several in any order, and the same command shall write the same bytes.
+    metadata = {"values": json.dumps(values | {"crc32": _checksum(tensors)})}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def _load(path: Path) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
+    """What ``_save`` wrote; the arrays are read from the disk as they are used.
+
+    Raises:
+        DamagedFile: if a byte is missing or wrong.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            values = json.loads(file.metadata()["values"])
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        raise DamagedFile(str(error)) from error
+    if _checksum(tensors) != values.pop("crc32", None):
+        raise DamagedFile("its checksum is wrong")
+    return {name: tensor.numpy() for name, tensor in tensors.items()}, values
+
+
+def _checksum(tensors: dict[str, Tensor]) -> int:
+    crc = 0
+    for _, tensor in sorted(tensors.items()):
+        crc = zlib.crc32(tensor.numpy(), crc)
+    return crc
+
+
+def _load_or_none(path: Path, what: str) -> tuple[dict[str, numpy.ndarray], dict[str, Any]] | None:
+    """The file's content, or None where there is none or it is damaged, which is said."""
+    if not path.is_file():
+        return None
+    try:
+        return _load(path)
+    except DamagedFile as error:
+        logger.warning("The cached %s %s is damaged (%s); making it again", what, path, error)
+        return None
 
 
 @dataclass(frozen=True)
-class SecondMoment:
-    """C, kept for the features that fired at all.
+class DampedFactor:
+    """The Cholesky factor of C + epsilon I, for the features that fired.
 
     Attributes:
-        matrix: float64 [n_fired, n_fired].
-        fired: int64 [n_fired], the features that fired, ascending; all others have zero rows in C.
-        n_features: the number of all features.
-        n_tokens: the number of tokens averaged over.
+        cholesky: of those features' block; its condition number is that block's.
+        fired, n_features: as in ``SecondMoment``.
+        epsilon: what was added to the diagonal.
     """
 
-    matrix: Float[numpy.ndarray, "n_fired n_fired"]
-    fired: numpy.ndarray
+    cholesky: PackedCholesky
+    fired: Int[numpy.ndarray, " n_fired"]
     n_features: int
-    n_tokens: int
+    epsilon: float
 
-    def solve(self, key: Float[Tensor, " n_features"], epsilon: float) -> Float[Tensor, " n_features"]:
-        """(C + epsilon I)^-1 key in float64, by Cholesky.
+    def solve(self, key: Float[Tensor, " n_features"]) -> Float[Tensor, " n_features"]:
+        """(C + epsilon I)^-1 key in float64.
 
         Raises:
             EditError: if that matrix is singular, or the key has another number of features.
@@ -57,113 +140,370 @@ class SecondMoment:
             raise EditError(f"The second moment is of {self.n_features} features, the key of {len(key)}: they are of different models.")
         key = key.double().numpy()
         silent = numpy.setdiff1d(numpy.flatnonzero(key), self.fired)
-        if epsilon <= 0 and len(silent):
+        if self.epsilon <= 0 and len(silent):
             raise EditError(f"{len(silent)} features of the key never fire in the second moment's texts; give an --epsilon above 0.")
-        damped = self.matrix + epsilon * numpy.eye(len(self.fired))
-        try:
-            factor = scipy.linalg.cho_factor(damped, lower=True, overwrite_a=True)
-        except numpy.linalg.LinAlgError as error:
-            raise EditError(f"The second moment is singular with --epsilon {epsilon:g}; give a larger one or more texts.") from error
         solution = numpy.zeros(self.n_features)
-        solution[self.fired] = scipy.linalg.cho_solve(factor, key[self.fired])
+        solution[self.fired] = self.cholesky.solve(key[self.fired])
         # Where C is zero, epsilon alone is left of the matrix.
-        solution[silent] = key[silent] / epsilon if epsilon > 0 else 0
-        norm = numpy.abs(self.matrix).sum(0).max(initial=0) + epsilon
-        reciprocal, _ = scipy.linalg.lapack.dpocon(factor[0], norm, uplo="L") if len(self.fired) else (1.0, 0)
+        solution[silent] = key[silent] / self.epsilon if self.epsilon > 0 else 0
+        return torch.from_numpy(solution)
+
+
+@dataclass(frozen=True)
+class SecondMoment:
+    """C, kept for the features that fired at all.
+
+    Attributes:
+        matrix: the block of C of the features that fired.
+        fired: int64 [n_fired], those features, ascending; all others have zero rows in C.
+        n_features: the number of all features.
+        n_tokens: the number of tokens averaged over.
+        cache: where its factors are kept, without suffix; None keeps them in memory only.
+    """
+
+    matrix: PackedSymmetric
+    fired: Int[numpy.ndarray, " n_fired"]
+    n_features: int
+    n_tokens: int
+    cache: Path | None = None
+    _factors: dict[float, DampedFactor] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def never_active(self) -> int:
+        """How many features never fired."""
+        return self.n_features - len(self.fired)
+
+    def factor(self, epsilon: float) -> DampedFactor:
+        """Of C + epsilon I; from the cache if it is there.
+
+        Raises:
+            EditError: if that matrix is singular, or there is no memory for its factor.
+        """
+        if epsilon in self._factors:
+            return self._factors[epsilon]
+        path = Path(f"{self.cache}_epsilon_{epsilon!r}.safetensors") if self.cache else None
+        found = _load_or_none(path, "factor of the second moment") if path else None
+        if found:
+            cholesky = PackedCholesky(len(self.fired), found[0]["factor"], found[1]["norm"])
+            cholesky.condition_number = found[1]["condition_number"]
+        else:
+            try:
+                cholesky = self.matrix.cholesky(epsilon)
+            except numpy.linalg.LinAlgError as error:
+                raise EditError(
+                    f"The second moment of {self.n_tokens} tokens and {len(self.fired)} features is singular with --epsilon {epsilon:g} ({error}); "
+                    "give a larger one, or more texts (--mom2_n_samples)."
+                ) from error
+            if path:
+                _save(path, {"factor": cholesky.factor}, norm=cholesky.norm, condition_number=cholesky.condition_number)
         logger.info(
             "Second moment of %d tokens: condition number about %.1e with epsilon %g, %d of %d features never fired",
-            self.n_tokens,
-            1 / max(reciprocal, numpy.finfo(float).tiny),
-            epsilon,
-            self.n_features - len(self.fired),
-            self.n_features,
+            *(self.n_tokens, cholesky.condition_number, epsilon, self.never_active, self.n_features),
         )
-        return torch.from_numpy(solution)
+        self._factors[epsilon] = DampedFactor(cholesky, self.fired, self.n_features, epsilon)
+        return self._factors[epsilon]
+
+    def solve(self, key: Float[Tensor, " n_features"], epsilon: float) -> Float[Tensor, " n_features"]:
+        """(C + epsilon I)^-1 key in float64, by Cholesky; see ``DampedFactor.solve``."""
+        return self.factor(epsilon).solve(key)
 
     def save(self, path: Path) -> None:
         """Write to a safetensors file."""
-        counts = numpy.array([self.n_features, self.n_tokens])
-        tensors = {"matrix": self.matrix, "fired": self.fired, "counts": counts}
-        write_atomically(path, lambda temporary: save_file(tensors, temporary))
+        counts = {"n_features": self.n_features, "n_tokens": self.n_tokens}
+        _save(path, {"matrix": self.matrix.storage, "fired": self.fired}, **counts)
 
     @classmethod
-    def load(cls, path: Path) -> "SecondMoment":
-        """Read what ``save`` wrote."""
-        with safe_open(path, "numpy") as file:
-            matrix, fired, counts = (file.get_tensor(name) for name in ("matrix", "fired", "counts"))
-        return cls(matrix, fired, *counts.tolist())
+    def load(cls, path: Path) -> "SecondMoment | None":
+        """What ``save`` wrote, or None where nothing is there or it is damaged."""
+        found = _load_or_none(path, "second moment")
+        if found is None:
+            return None
+        tensors, counts = found
+        return cls(PackedSymmetric(len(tensors["fired"]), tensors["matrix"]), tensors["fired"], **counts)
 
 
 class SecondMomentSum:
-    """Adds up f f^T over tokens, batch by batch, in float64."""
+    """Adds up f f^T over tokens, batch by batch, in float64.
 
-    def __init__(self, n_features: int) -> None:
-        self._sum = numpy.zeros((n_features, n_features))
-        self._n_tokens = 0
+    Attributes:
+        n_tokens: how many tokens were added.
+        n_texts: how many texts they came from; for who calls.
+    """
+
+    def __init__(self) -> None:
+        self.n_tokens = self.n_texts = 0
+        self._sum: PackedSymmetric | None = None
+        self._waiting: list[tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]] = []
+
+    @classmethod
+    def load(cls, path: Path) -> "SecondMomentSum":
+        """What ``save`` wrote, or a new sum where nothing is there or it is damaged."""
+        total, found = cls(), _load_or_none(path, "part of a second moment")
+        if found:
+            total.n_tokens, total.n_texts = found[1]["n_tokens"], found[1]["n_texts"]
+            total._sum = PackedSymmetric(found[1]["n_features"], numpy.array(found[0]["sum"]))
+        return total
+
+    def save(self, path: Path) -> None:
+        """Write what was added so far, none of it waiting, to a safetensors file."""
+        _save(path, {"sum": self._sum.storage}, n_features=self._sum.n, n_tokens=self.n_tokens, n_texts=self.n_texts)
 
     def add(self, activations: Float[Tensor, "token n_features"]) -> None:
-        """Add a batch of tokens' activations, by a sparse product if few of them are not zero."""
-        rows = activations.double().cpu().numpy()
-        self._n_tokens += len(rows)
-        if numpy.count_nonzero(rows) < SPARSE_BELOW * rows.size:
-            sparse = scipy.sparse.csr_array(rows)
-            product = (sparse.T @ sparse).tocoo()
-            self._sum[product.row, product.col] += product.data
-        else:
-            self._sum += rows.T @ rows
-
-    def mean(self) -> SecondMoment:
-        """The second moment of what was added.
+        """Add a batch of tokens' activations, by a sparse product if few of them are not zero.
 
         Raises:
-            EditError: if nothing was added, or an activation was not finite.
+            EditError: if one is not finite, or there is no memory for the matrix.
         """
-        if not self._n_tokens:
+        n_tokens, n_features = activations.shape
+        self._sum = self._sum or PackedSymmetric(n_features)
+        self.n_tokens += n_tokens
+        flat = activations.flatten()
+        # On a GPU only what is not zero crosses over; on the CPU numpy finds it several times as fast as torch.
+        index = numpy.flatnonzero(flat.float().numpy() != 0) if flat.device.type == "cpu" else flat.nonzero().squeeze(1).cpu().numpy()
+        sparse = len(index) < SPARSE_BELOW * len(flat)
+        values = flat[torch.from_numpy(index).to(flat.device)] if sparse else flat
+        if not values.isfinite().all():
+            raise EditError(
+                "The activations for the second moment are not finite; load the model with --dtype bfloat16 or float32, and see that its "
+                "checkpoint and its transcoder (--TC_layer_file) are whole."
+            )
+        if not sparse:
+            rows = activations.double()
+            self._sum.add_gram(lambda left, right: (rows[:, left].T @ rows[:, right]).cpu().numpy())
+            return
+        tokens, features = numpy.divmod(index, n_features)
+        counts = numpy.bincount(tokens, minlength=n_tokens)
+        self._waiting.append((features.astype(numpy.int32), values.float().cpu().numpy(), counts))
+        if sum(len(features) for features, _, _ in self._waiting) >= BUFFERED:
+            self.settle()
+
+    def settle(self) -> None:
+        """Make the products that wait."""
+        if self._waiting:
+            features, values, counts = map(numpy.concatenate, zip(*self._waiting))
+            self._waiting = []
+            self._sum.add_sparse_gram(features, values, numpy.concatenate([[0], numpy.cumsum(counts)]).astype(numpy.int32))
+
+    def mean(self) -> SecondMoment:
+        """The second moment of what was added; the sum is used up.
+
+        Raises:
+            EditError: if nothing was added, or nothing fired.
+        """
+        self.settle()
+        if self._sum is None:
             raise EditError("The texts for the second moment have no tokens; give others with --mom2_dataset.")
-        energy = self._sum.diagonal()
-        if not numpy.isfinite(energy).all():
-            raise EditError("The activations for the second moment are not finite; load the model with --dtype bfloat16 or float32.")
-        fired = numpy.flatnonzero(energy)
-        return SecondMoment(self._sum[numpy.ix_(fired, fired)] / self._n_tokens, fired, len(energy), self._n_tokens)
+        fired, n_features = numpy.flatnonzero(self._sum.diagonal()), self._sum.n
+        if not len(fired):
+            raise EditError(
+                f"None of {n_features} features fires in the {self.n_tokens} tokens of the second moment's texts; give the layer and site that "
+                "the transcoder was trained on (--layer_num, --TC_layer_file), or other texts (--mom2_dataset)."
+            )
+        matrix, self._sum = self._sum.part(fired), None
+        matrix.storage /= self.n_tokens
+        return SecondMoment(matrix, fired, n_features, self.n_tokens)
 
 
+@dataclass(frozen=True)
+class Site:
+    """Activations that a second moment is taken of.
+
+    Attributes:
+        layer: of the model.
+        transcoder: whose features are taken, as if it stood in for the layer's MLP; by default what the layer's down projection reads, which
+            are the features of a transcoder that does stand there.
+    """
+
+    layer: int
+    transcoder: Transcoder | None = None
+
+
+class _Done(Exception):
+    """Ends a forward pass that has reached its last site."""
+
+
+@contextmanager
+def _reading(model: PreTrainedModel, sites: Sequence[Site]) -> Iterator[Callable[[dict[str, Tensor]], list[Tensor]]]:
+    """While open, gives a function that runs a batch and returns each site's activations [row, column, n_features]."""
+    seen: dict[int, Tensor] = {}
+
+    def keep(site: int, module: nn.Module, activations_of: Callable[[Tensor], Tensor]) -> Any:
+        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            seen[site] = activations_of(inputs[0])
+            if len(seen) == len(sites):
+                raise _Done
+
+        return module.register_forward_pre_hook(hook)
+
+    def run(batch: dict[str, Tensor]) -> list[Tensor]:
+        seen.clear()
+        try:
+            model(**batch, use_cache=False)
+        except _Done:
+            return [seen[site] for site in range(len(sites))]
+        raise EditError("The layers of the second moment take no part in the model's forward pass; correct the family's row of the table.")
+
+    with ExitStack() as hooks:
+        for number, site in enumerate(sites):
+            if site.transcoder is None:
+                handle = keep(number, down_projection(model, site.layer), lambda hidden: hidden)
+            else:
+                # The stream that reaches a layer does not depend on what stands in its MLP's place, so that several transcoders can be
+                # read beside one pass of the model without any of them.
+                own = adapt(site.transcoder, model, site.layer)
+                reader = reading_norm(model, site.layer, resolve(own.sites, model, site.layer).reads)
+                # Not called as a module: it may be the norm itself, whose hook this is.
+                activations_of = lambda stream, own=own, reader=reader: own.activation(own.up_proj(reader.forward(stream)))  # noqa: E731
+                handle = keep(number, norms_of(model, site.layer)[0], activations_of)
+            hooks.callback(handle.remove)
+        yield run
+
+
+def _batches(rows: list[list[int]], batch_tokens: int) -> Iterator[list[list[int]]]:
+    """``rows`` by length, in batches of at most ``batch_tokens`` with their padding."""
+    batch: list[list[int]] = []
+    for row in sorted(rows, key=len):
+        if batch and len(row) * (len(batch) + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+@out_of_memory_explained()
 @torch.no_grad()
-def collect_second_moment(
+def _add_texts(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    layer: int,
+    sites: Sequence[Site],
+    sums: Sequence[SecondMomentSum],
     texts: Sequence[str],
-    batch_size: int = 16,
-    max_tokens: int = 1024,
+    batch_tokens: int,
+    at_rest: Callable[[], None] = lambda: None,
+) -> None:
+    """Add to each sum the texts that it lacks; ``at_rest`` is called whenever all products of some texts are made."""
+    begin = min(total.n_texts for total in sums)
+    with _reading(model, sites) as activations_of, tqdm(total=len(texts), initial=begin, desc="second moment", disable=None, leave=False) as bar:
+        for start in range(begin, len(texts), TEXTS_AT_A_TIME):
+            stop = min(start + TEXTS_AT_A_TIME, len(texts))
+            rows = [encode(tokenizer, text).ids[:MAX_TOKENS] for text in texts[start:stop]]
+            for part in _batches([row for row in rows if row], batch_tokens):
+                batch = pad(part, tokenizer.pad_token_id, model.device, side="right")
+                for total, activations in zip(sums, activations_of(batch._asdict())):
+                    if total.n_texts <= start:
+                        mask = batch.attention_mask.bool().to(activations.device)
+                        total.add(activations.flatten(0, 1) if mask.all() else activations[mask])
+            for total in sums:
+                if total.n_texts <= start:
+                    total.settle()
+                    total.n_texts = stop
+            bar.update(stop - start)
+            at_rest()
+
+
+def collect_second_moment(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, layer: int, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS
 ) -> SecondMoment:
-    """C over every token of ``texts``, each cut after ``max_tokens``; padding takes no part."""
-    projection = down_projection(model, layer)
-    encoded = sorted((encode(tokenizer, text).ids[:max_tokens] for text in texts), key=len)
-    encoded = [ids for ids in encoded if ids]
-    moment = None
-    for start in tqdm(range(0, len(encoded), batch_size), desc="second moment", disable=None, leave=False):
-        batch = pad(encoded[start : start + batch_size], tokenizer.pad_token_id, model.device, side="right")
-        with Trace(projection, stop=True) as trace:
-            model(**batch._asdict(), use_cache=False)
-        activations = trace.input[batch.attention_mask.bool()]
-        moment = moment or SecondMomentSum(activations.shape[1])
-        moment.add(activations)
-    if moment is None:
-        raise EditError("The texts for the second moment have no tokens; give others with --mom2_dataset.")
-    return moment.mean()
+    """C over every token of ``texts``, each cut after ``MAX_TOKENS``; padding takes no part.
+
+    Raises:
+        EditError: if the texts have no tokens, nothing fires, an activation is not finite, or memory runs out.
+    """
+    total = SecondMomentSum()
+    _add_texts(model, tokenizer, [Site(layer)], [total], texts, batch_tokens)
+    return total.mean()
 
 
 def cached_second_moment(
     cache: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, layer: int, texts: Sequence[str], anew: bool = False
 ) -> SecondMoment:
-    """``collect_second_moment``, kept in the folder ``cache`` under a key of everything that it depends on; collected again if ``anew``."""
-    key = hashlib.sha256(json.dumps([model_digest(model), tokenizer_digest(tokenizer), layer, list(texts)]).encode()).hexdigest()
-    path = cache / f"second_moment_{key[:32]}.safetensors"
-    if path.is_file() and not anew:
-        try:
-            return SecondMoment.load(path)
-        except (OSError, SafetensorError):
-            logger.warning("The cached second moment %s is broken; computing it again", path)
-    moment = collect_second_moment(model, tokenizer, layer, texts)
-    moment.save(path)
-    return moment
+    """``cached_second_moments`` of what one layer's down projection reads."""
+    return cached_second_moments(cache, model, tokenizer, [Site(layer)], texts, anew)[0]
+
+
+def cached_second_moments(
+    cache: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sites: Sequence[Site], texts: Sequence[str], anew: bool = False
+) -> list[SecondMoment]:
+    """The second moments of several sites, all from one pass over ``texts``, kept in the folder ``cache``.
+
+    Each is kept under a key of everything that it depends on: weights, tokenizer, transcoder, layer, dtype and texts. A pass that was
+    killed continues from its last checkpoint, and ends with the same bits as one that was not.
+
+    Args:
+        anew: forget what is kept, and collect it again.
+
+    Raises:
+        EditError: as ``collect_second_moment``.
+    """
+    paths = [cache / _cache_key(model, tokenizer, site, texts) for site in sites]
+    if anew:
+        for path in paths:
+            for file in cache.glob(f"{path.name}*"):
+                file.unlink()
+    finished, partial = ([path.with_name(f"{path.name}{end}") for path in paths] for end in (".safetensors", "_part.safetensors"))
+    moments = [SecondMoment.load(file) for file in finished]
+    if missing := [number for number, moment in enumerate(moments) if moment is None]:
+        sums = [SecondMomentSum.load(partial[number]) for number in missing]
+        if begun := min(total.n_texts for total in sums):
+            logger.info("Continuing the second moment after %d of %d texts", begun, len(texts))
+        saved = time.monotonic()
+
+        def checkpoint() -> None:
+            nonlocal saved
+            if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                for number, total in zip(missing, sums):
+                    if total.n_tokens:
+                        total.save(partial[number])
+                saved = time.monotonic()
+
+        _add_texts(model, tokenizer, [sites[number] for number in missing], sums, texts, BATCH_TOKENS, checkpoint)
+        for number, total in zip(missing, sums):
+            total.mean().save(finished[number])
+            partial[number].unlink(missing_ok=True)
+            # Read from the disk, it takes memory only while it is used.
+            moments[number] = SecondMoment.load(finished[number])
+    return [replace(moment, cache=path) for moment, path in zip(moments, paths)]
+
+
+def _cache_key(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, site: Site, texts: Sequence[str]) -> str:
+    """Names everything that a second moment depends on."""
+    with spliced(model, site.layer, site.transcoder) if site.transcoder is not None else nullcontext():
+        parts = [FILE_VERSION, model_digest(model), tokenizer_digest(tokenizer), site.layer, MAX_TOKENS, BATCH_TOKENS, len(texts)]
+    digest = hashlib.sha256(json.dumps(parts).encode())
+    for text in texts:
+        content = text.encode("utf-8", "surrogateescape")
+        digest.update(f"{len(content)} ".encode() + content)
+    return f"second_moment_{digest.hexdigest()[:32]}"
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sites", nargs="+", required=True, metavar="LAYER[:TRANSCODER]", help="layers, each with its transcoder if it has one")
+    parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    parser.add_argument("--container_workspace", required=True, help="the workspace of the runs that shall find them")
+    parser.add_argument("--mom2_dataset", default="codeparrot/codeparrot-clean-valid", help="texts, as for run_tcpe.py")
+    parser.add_argument("--mom2_n_samples", type=int, default=500_000, help="number of texts (default: 500000)")
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="type of the model's weights")
+    parser.add_argument("--device", default="auto", help="where the model runs: auto, cpu, cuda, ... (default: auto)")
+    parser.add_argument("--device_map", help="Hugging Face's map over several devices, e.g. auto")
+    parser.add_argument("--trust_remote_code", action="store_true", help="let code that comes with a model run")
+    parser.add_argument("--invalidate_cache", action="store_true", help="take those that are kept already anew")
+    arguments = parser.parse_args()
+    sites = []
+    for text in arguments.sites:
+        layer, _, transcoder = text.partition(":")
+        if not layer.isdecimal():
+            raise UserError(f"--sites {text} is not LAYER or LAYER:TRANSCODER, such as 19:transcoders/layer_19.")
+        sites.append(Site(int(layer), load_transcoder(transcoder, int(layer)) if transcoder else None))
+    texts = load_texts(arguments.mom2_dataset, arguments.mom2_n_samples)
+    model, tokenizer = load_model_and_tokenizer(
+        arguments.MODEL_NAME, arguments.device, arguments.dtype, arguments.device_map, arguments.trust_remote_code
+    )
+    cache = Path(arguments.container_workspace, CACHE)
+    for site, moment in zip(sites, cached_second_moments(cache, model, tokenizer, sites, texts, arguments.invalidate_cache)):
+        logger.info("Layer %d: %d tokens, %d of %d features never fired", site.layer, moment.n_tokens, moment.never_active, moment.n_features)
+
+
+if __name__ == "__main__":
+    run_main(main)

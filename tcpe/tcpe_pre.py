@@ -11,7 +11,7 @@ from tcpe.compute_v import ValueSettings, compute_value
 from tcpe.config import RunConfig
 from tcpe.contexts import FactToken, build_contexts, sample_templates
 from tcpe.request import EditRequest
-from tcpe.second_moment import SecondMoment, cached_second_moment
+from tcpe.second_moment import CACHE, SecondMoment, cached_second_moment
 from tcpe.update import RankOneUpdate, make_update
 
 
@@ -49,19 +49,19 @@ def compute_update(
         "fact_token": fact_token,
         "epsilon": epsilon,
         "second_moment_tokens": moment.n_tokens,
-        "never_active_features": moment.n_features - len(moment.fired),
+        "condition_number": moment.factor(epsilon).cholesky.condition_number,
+        "features": moment.n_features,
+        "never_active_features": moment.never_active,
         "value_settings": asdict(settings),
         "losses": value.losses,
     }
     return make_update(model, layer, key, direction, value, **details)
 
 
-def run(
-    config: RunConfig, request: EditRequest, texts: Sequence[str], model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
-) -> RankOneUpdate:
+def run(config: RunConfig, request: EditRequest, texts: Sequence[str], model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> RankOneUpdate:
     """Compute the request's update as ``config`` says, with the second moment over ``texts``; statistics are kept in the workspace."""
     templates = sample_templates(model, tokenizer, config.context_template_length_params, config.seed)
-    moments = Path(config.container_workspace, "second_moments")
+    moments = Path(config.container_workspace, CACHE)
     moment = cached_second_moment(moments, model, tokenizer, config.layer_num, texts, config.invalidate_cache)
     settings = ValueSettings(config.v_lr, config.v_num_grad_steps, config.clamp_norm_factor, config.kl_factor, config.v_weight_decay)
     return compute_update(

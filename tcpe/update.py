@@ -1,4 +1,4 @@
-"""The rank-one update of a decoder weight: made from key and value, kept on disk, masked, applied and taken back."""
+"""The rank-one update of a decoder weight: made from key and value, kept on disk, masked, merged, applied and taken back."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,19 +13,26 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from huggingface.architectures import decoder_weight, down_projection
+from huggingface.architectures import architecture_of, decoder_weight, down_projection, layers_of
 from tcpe.compute_v import Value
+from tcpe.lim import Lim
 from util.errors import CheckpointError, EditError
 from util.files import read_json, write_atomically, write_json
 
 TENSORS = ("value_shift", "key_direction", "key", "weight_sample")
 """The vectors of an update, by the names of its file and its attributes."""
 
-WEIGHT_SAMPLE_ENTRIES = 64
-"""How many entries of the edited weight an update keeps, to know it again."""
+MERGED_TENSORS = ("left", "right", "weight_sample")
+"""The same of a merged update."""
+
+WEIGHT_SAMPLE_ENTRIES, OTHER_ENTRIES = 64, 4
+"""How many entries of the edited weight, and of each of the model's other weights, an update keeps to know them again."""
 
 WEIGHT_SAMPLE_TOLERANCE = 0.02
-"""Relative to the largest entry of the sample; wide enough for the same weight in another dtype."""
+"""For the edited weight, relative to the sample's largest entry: an edit of it shall be seen, its being in another dtype not."""
+
+OTHER_TOLERANCE = 2**-7
+"""For the other weights, relative to each entry: twice what rounding to bfloat16 changes."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,8 @@ class RankOneUpdate:
         value_shift: float32 [d_model], ROME's right vector r; the weight changes by ``outer(value_shift, key_direction)``.
         key_direction: float32 [n_features], unit length, ROME's left vector u: the key after the second-moment solve.
         key: float32 [n_features], activations k* at the token of the edit.
-        weight_sample: float32 [at most 64], evenly spaced entries of the weight that the update was computed for.
+        weight_sample: float32 [64 + 4 per other weight], entries of the weight that the update was computed for, then of the model's other
+            weights outside of its MLPs.
         layer: the layer of that weight.
         details: how it was made; JSON values.
     """
@@ -54,11 +62,7 @@ class RankOneUpdate:
 
     def save(self, path: str | Path) -> None:
         """Write ``{path}.safetensors`` (the vectors) and ``{path}.json`` (layer, widths, how it was made)."""
-        tensors = {name: vector.contiguous() for name, vector in zip(TENSORS, self.vectors())}
-        description = {"layer": self.layer, "d_model": len(self.value_shift), "n_features": len(self.key), **self.details}
-        _with_suffix(path, ".json").unlink(missing_ok=True)  # so that a kill in between leaves no update rather than a mixture
-        write_atomically(_with_suffix(path, ".safetensors"), lambda temporary: save_file(tensors, temporary))
-        write_json(_with_suffix(path, ".json"), description)
+        _save(self, path, TENSORS, len(self.value_shift), len(self.key))
 
     @classmethod
     def load(cls, path: str | Path) -> "RankOneUpdate":
@@ -67,21 +71,84 @@ class RankOneUpdate:
         Raises:
             CheckpointError: if it is not there or not whole.
         """
-        file = _with_suffix(path, ".safetensors")
-        if not file.is_file():
-            raise CheckpointError(f"There is no saved update {file}; make it with --alg_name TCPE_pre --save_k_v_upd.")
-        details = read_json(_with_suffix(path, ".json"), "the saved update")
-        try:
-            tensors = load_file(file)
-            layer = int(details.pop("layer"))
-            sizes = [(details.pop("d_model"),), (details.pop("n_features"),)]
-            vectors = [tensors[name] for name in TENSORS]
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"The saved update {file} is not whole ({error}); make it again with --alg_name TCPE_pre.") from error
-        fits = [tuple(vector.shape) for vector in vectors[:3]] == [sizes[0], sizes[1], sizes[1]]
-        if not fits or not all(vector.isfinite().all() for vector in vectors):
-            raise CheckpointError(f"The vectors of {file} do not fit their description; make them again with --alg_name TCPE_pre.")
+        vectors, d_model, n_features, layer, details = _load(path, TENSORS)
+        if [tuple(vector.shape) for vector in vectors[:3]] != [(d_model,), (n_features,), (n_features,)]:
+            raise CheckpointError(f"The vectors of {path} do not fit their description; make them again with --alg_name TCPE_pre.")
         return cls(*vectors, layer, details)
+
+
+@dataclass(frozen=True)
+class MergedUpdate:
+    """Several edits of one weight in one: each cut down to its columns and divided by its decay already.
+
+    Attributes:
+        left: float32 [d_model, n_edits]; the weight changes by ``left @ right``.
+        right: float32 [n_edits, n_features]; zero in the columns that an edit leaves alone.
+        weight_sample, layer: as in ``RankOneUpdate``.
+        details: what was merged; JSON values.
+    """
+
+    left: Float[Tensor, "d_model n_edits"]
+    right: Float[Tensor, "n_edits n_features"]
+    weight_sample: Float[Tensor, " entries"]
+    layer: int
+    details: dict[str, Any]
+
+    @property
+    def update(self) -> "MergedUpdate":
+        """Itself, as an ``Edit`` has its update."""
+        return self
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """``left`` and ``right``."""
+        return self.left, self.right
+
+    def columns(self) -> Int[Tensor, " n_columns"]:
+        """The columns of the weight that change, ascending."""
+        return torch.nonzero(self.right.any(0)).flatten()
+
+    def save(self, path: str | Path) -> None:
+        """Write ``{path}.safetensors`` and ``{path}.json``."""
+        _save(self, path, MERGED_TENSORS, len(self.left), self.right.shape[1])
+
+    @classmethod
+    def load(cls, path: str | Path) -> "MergedUpdate":
+        """Read what ``save`` wrote to ``path``.
+
+        Raises:
+            CheckpointError: if it is not there or not whole.
+        """
+        tensors, d_model, n_features, layer, details = _load(path, MERGED_TENSORS)
+        left, right = tensors[:2]
+        if left.ndim != 2 or (d_model, left.shape[1], n_features) != (len(left), *right.shape):
+            raise CheckpointError(f"The factors of {path} do not fit their description; merge them again with tcpe.edits.")
+        return cls(*tensors, layer, details)
+
+
+def _save(update: RankOneUpdate | MergedUpdate, path: str | Path, names: Sequence[str], d_model: int, n_features: int) -> None:
+    """Write an update's tensors and its description."""
+    tensors = {name: getattr(update, name).contiguous() for name in names}
+    description = {"layer": update.layer, "d_model": d_model, "n_features": n_features, **update.details}
+    _with_suffix(path, ".json").unlink(missing_ok=True)  # so that a kill in between leaves no update rather than a mixture
+    write_atomically(_with_suffix(path, ".safetensors"), lambda temporary: save_file(tensors, temporary))
+    write_json(_with_suffix(path, ".json"), description)
+
+
+def _load(path: str | Path, names: Sequence[str]) -> tuple[list[Tensor], int, int, int, dict[str, Any]]:
+    """Tensors, d_model, n_features, layer and details of what ``_save`` wrote."""
+    file = _with_suffix(path, ".safetensors")
+    if not file.is_file():
+        raise CheckpointError(f"There is no saved update {file}; make it with --alg_name TCPE_pre --save_k_v_upd.")
+    details = read_json(_with_suffix(path, ".json"), "the saved update")
+    try:
+        tensors = load_file(file)
+        layer, d_model, n_features = (int(details.pop(name)) for name in ("layer", "d_model", "n_features"))
+        tensors = [tensors[name] for name in names]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"The saved update {file} is not whole ({error}); make it again with --alg_name TCPE_pre.") from error
+    if not all(tensor.isfinite().all() for tensor in tensors):
+        raise CheckpointError(f"The saved update {file} holds numbers that are not finite; make it again with --alg_name TCPE_pre.")
+    return tensors, d_model, n_features, layer, details
 
 
 def _with_suffix(path: str | Path, suffix: str) -> Path:
@@ -99,7 +166,8 @@ def make_update(
 ) -> RankOneUpdate:
     """The update after which the down projection maps ``key`` to ``value.target``: r = (v* - (W k* + b)) / (k* . u).
 
-    The same averaged key stands on both sides, which is R-ROME's remedy against collapse after many edits.
+    The same averaged key stands on both sides, in W k* and in k* . u, which is R-ROME's remedy against collapse after many edits
+    (Gupta et al. 2024, https://arxiv.org/abs/2403.07175).
 
     Raises:
         EditError: if the key has no part along its direction.
@@ -113,17 +181,32 @@ def make_update(
     if projection.bias is not None:
         now += projection.bias.detach().cpu().double()
     shift = ((value.target.double() - now) / along).float()
-    return RankOneUpdate(shift, direction, key, _weight_sample(weight), layer, details)
+    return RankOneUpdate(shift, direction, key, weight_sample(model, layer), layer, details)
 
 
-def _weight_sample(weight: Float[Tensor, "d_out d_in"]) -> Float[Tensor, " entries"]:
-    """Evenly spaced entries by which a weight is known again."""
-    index = torch.linspace(0, weight.numel() - 1, WEIGHT_SAMPLE_ENTRIES, device=weight.device).long()
-    return weight[index // weight.shape[1], index % weight.shape[1]].float().cpu()
+def weight_sample(model: PreTrainedModel, layer: int) -> Float[Tensor, " entries"]:
+    """Evenly spaced entries by which the weight of an edit, and the model around it, are known again.
+
+    The other layers' MLPs and the norms beside them take no part: transcoders may stand there now and not later.
+    """
+    edited, places = decoder_weight(down_projection(model, layer)), architecture_of(model)
+    parts = [places.mlp, places.mlp_norm, *([places.post_mlp_norm] if places.post_mlp_norm else [])]
+    skipped = tuple(f"{places.layers}.{number}.{part}." for number in range(len(layers_of(model))) for part in parts)
+    others = [weight.detach() for name, weight in sorted(model.named_parameters()) if not name.startswith(skipped)]
+    return torch.cat([_entries(edited, WEIGHT_SAMPLE_ENTRIES), *(_entries(weight, OTHER_ENTRIES) for weight in others)])
 
 
-def active_features(key: Float[Tensor, " n_features"], lim: float) -> Int[Tensor, " n_active"]:
-    """Indices of the features that carry the edit: ``key > 0`` and ``key >= lim``; all of them for ``lim = -1``.
+def _entries(weight: Tensor, n: int) -> Float[Tensor, " n"]:
+    """``n`` evenly spaced entries of a matrix or a vector, float32 on the CPU."""
+    index = torch.linspace(0, weight.numel() - 1, n, dtype=torch.float64, device=weight.device).long()
+    return weight[torch.unravel_index(index, weight.shape)].float().cpu()
+
+
+def active_features(key: Float[Tensor, " n_features"], lim: Lim) -> Int[Tensor, " n_active"]:
+    """Indices of the features that carry the edit, ascending: ``key > 0`` and ``key >= lim``.
+
+    Args:
+        lim: an activation; or "20%", a share of the largest one; or "top:16", so many features, of equals the first; or -1, all columns.
 
     Raises:
         EditError: if none is left, naming the largest activation, so that the caller can lower ``lim``.
@@ -132,9 +215,15 @@ def active_features(key: Float[Tensor, " n_features"], lim: float) -> Int[Tensor
     """
     if lim == -1:
         return torch.arange(len(key))
-    active = torch.nonzero((key > 0) & (key >= lim)).flatten()
+    if str(lim).startswith("top:"):
+        count = int(str(lim).removeprefix("top:"))
+        active = torch.argsort(key, descending=True, stable=True)[:count].sort().values
+        active = active[key[active] > 0]
+    else:
+        least = float(lim.removesuffix("%")) / 100 * key.max() if isinstance(lim, str) else lim
+        active = torch.nonzero((key > 0) & (key >= least)).flatten()
     if not len(active):
-        raise EditError(f"No feature reaches --lim {lim:g}: the largest activation is {key.max():.4g}; give a smaller --lim.")
+        raise EditError(f"No feature reaches --lim {lim}: the largest activation is {key.max():.4g}; give a smaller --lim.")
     return active
 
 
@@ -144,13 +233,13 @@ class Edit:
 
     Attributes:
         update: the whole update.
-        lim: the columns of features with at least this activation are active; -1 means every column.
+        lim: which features' columns are active, as in ``active_features``.
         decay: the update is divided by it.
         ablation: apply the columns that are not active instead.
     """
 
     update: RankOneUpdate
-    lim: float = -1
+    lim: Lim = -1
     decay: float = 1
     ablation: bool = False
 
@@ -167,9 +256,26 @@ class Edit:
         kept[active] = False
         return torch.nonzero(kept).flatten()
 
+    def factors(self) -> tuple[Float[Tensor, "d_model one"], Float[Tensor, "one n_features"]]:
+        """Left and right factor of the change, zero in the columns that it leaves alone."""
+        right, columns = torch.zeros_like(self.update.key_direction), self.columns()
+        right[columns] = self.update.key_direction[columns]
+        return self.update.value_shift[:, None] / self.decay, right[None]
 
-def check_fits(update: RankOneUpdate, model: PreTrainedModel, layer: int) -> None:
-    """Refuse an update that was made for another layer, width or weight.
+    @property
+    def layer(self) -> int:
+        """The layer of the edited weight."""
+        return self.update.layer
+
+
+AnyEdit = Edit | MergedUpdate
+
+
+def check_fits(update: RankOneUpdate | MergedUpdate, model: PreTrainedModel, layer: int, other_model: bool = False) -> None:
+    """Refuse an update that was made for another layer, width, weight or model.
+
+    Args:
+        other_model: let other weights of the same shape pass.
 
     Raises:
         EditError: saying which.
@@ -177,38 +283,92 @@ def check_fits(update: RankOneUpdate, model: PreTrainedModel, layer: int) -> Non
     if update.layer != layer:
         raise EditError(f"The update was made for layer {update.layer}, not {layer}; give the --layer_num that belongs to it.")
     weight = decoder_weight(down_projection(model, layer))
-    made_for = [len(update.value_shift), len(update.key)]
+    made_for = [len(update.value_shift), len(update.key)] if isinstance(update, RankOneUpdate) else [len(update.left), update.right.shape[1]]
     if list(weight.shape) != made_for:
         raise EditError(f"The update was made for a weight of shape {made_for}, not {list(weight.shape)}: another model or transcoder.")
-    difference = (_weight_sample(weight) - update.weight_sample).abs().max()
-    if difference > WEIGHT_SAMPLE_TOLERANCE * update.weight_sample.abs().max():
+    if other_model:
+        return
+    found, wanted = weight_sample(model, layer), update.weight_sample
+    edited, others = slice(WEIGHT_SAMPLE_ENTRIES), slice(WEIGHT_SAMPLE_ENTRIES, None)
+    if found.shape != wanted.shape:
+        raise EditError("The update was made for another model: this one has another number of weights.")
+    if (found[edited] - wanted[edited]).abs().max() > WEIGHT_SAMPLE_TOLERANCE * wanted[edited].abs().max():
         raise EditError(f"The update was made for another weight in layer {layer}: another model or transcoder, or one edited already.")
+    if not torch.isclose(found[others], wanted[others], rtol=OTHER_TOLERANCE, atol=1e-6).all():
+        raise EditError("The update was made for another model: the weights around its layer differ; give the model that it was made for.")
 
 
-@contextmanager
-def applied(model: PreTrainedModel, edits: Sequence[Edit]) -> Iterator[None]:
-    """While open, the model carries all ``edits``; afterwards its weights are what they were, to the bit.
+def merge(edits: Sequence[AnyEdit]) -> MergedUpdate:
+    """Edits of one layer in one update, which changes the weight by the same bits.
+
+    Raises:
+        EditError: if they are of different layers, widths or models.
+    """
+    first = edits[0].update
+    for edit in edits[1:]:
+        update = edit.update
+        if update.layer != first.layer:
+            raise EditError(f"The updates are of layers {first.layer} and {update.layer}; only those of one layer can be merged.")
+        samples = update.weight_sample, first.weight_sample
+        if samples[0].shape != samples[1].shape or not torch.isclose(*samples, rtol=OTHER_TOLERANCE, atol=1e-6).all():
+            raise EditError("The updates were made for different models or transcoders, and cannot be merged.")
+    lefts, rights = zip(*(edit.factors() for edit in edits))
+    parts: list[dict[str, Any]] = []
+    for edit in edits:
+        if isinstance(edit, MergedUpdate):
+            parts += edit.details["merged"]
+        else:
+            request = edit.update.details.get("request")
+            parts.append({"lim": edit.lim, "decay": edit.decay, "ablation": edit.ablation, "request": request})
+    return MergedUpdate(torch.cat(lefts, 1), torch.cat(rights), first.weight_sample, first.layer, {"merged": parts})
+
+
+@torch.no_grad()
+def apply(model: PreTrainedModel, edits: Sequence[AnyEdit], other_model: bool = False) -> dict[int, tuple[Tensor, Tensor]]:
+    """Write ``edits`` into the model's weights.
 
     The new columns are computed in float32 and rounded once to the weight's dtype.
+
+    Returns:
+        Per layer the changed columns and what was there, for ``restore``.
 
     Raises:
         EditError: if an edit does not fit the model, before anything is changed.
     """
-    changes: dict[int, Tensor] = {}
+    factors: dict[int, list[tuple[Tensor, Tensor]]] = {}
     for edit in edits:
-        update, columns = edit.update, edit.columns()
-        check_fits(update, model, update.layer)
-        change = changes.setdefault(update.layer, torch.zeros(len(update.value_shift), len(update.key)))
-        change[:, columns] += torch.outer(update.value_shift, update.key_direction[columns]) / edit.decay
-    weights = {layer: decoder_weight(down_projection(model, layer)) for layer in changes}
-    originals = {layer: weight.clone() for layer, weight in weights.items()}
+        check_fits(edit.update, model, edit.layer, other_model)
+        factors.setdefault(edit.layer, []).append(edit.factors())
+    originals: dict[int, tuple[Tensor, Tensor]] = {}
+    for layer, pairs in factors.items():
+        weight = decoder_weight(down_projection(model, layer))
+        left, right = torch.cat([left for left, _ in pairs], 1), torch.cat([right for _, right in pairs])
+        columns = torch.nonzero(right.any(0)).flatten().to(weight.device)
+        change = left.to(weight.device) @ right.to(weight.device)[:, columns]
+        originals[layer] = columns, weight[:, columns]
+        weight[:, columns] = (originals[layer][1].float() + change).to(weight.dtype)
+    return originals
+
+
+@torch.no_grad()
+def restore(model: PreTrainedModel, originals: dict[int, tuple[Tensor, Tensor]]) -> None:
+    """Put back what ``apply`` replaced, to the bit."""
+    for layer, (columns, values) in originals.items():
+        decoder_weight(down_projection(model, layer))[:, columns] = values
+
+
+@contextmanager
+def applied(model: PreTrainedModel, edits: Sequence[AnyEdit], other_model: bool = False) -> Iterator[None]:
+    """While open, the model carries all ``edits``; afterwards its weights are what they were, to the bit.
+
+    Raises:
+        EditError: if an edit does not fit the model, before anything is changed.
+    """
+    originals = apply(model, edits, other_model)
     try:
-        for layer, weight in weights.items():
-            weight.copy_(weight.float() + changes[layer].to(weight.device))
         yield
     finally:
-        for layer, weight in weights.items():
-            weight.copy_(originals[layer])
+        restore(model, originals)
 
 
 def shared_features(edits: Sequence[Edit]) -> dict[str, int]:

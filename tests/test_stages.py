@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import stages
-from d_running.cluster import Clustering
+from d_running.cluster import Clustering, write_clustering
 from d_running.evaluation import evaluate
 from d_running.harness import render_test_program
 from d_running.unit_test import Result
@@ -76,10 +76,10 @@ def as_no_ke(config):
 def judge(monkeypatch):
     """A judge that finds every second translation right."""
 
-    def judge(translations, samples, output, config, before=None, target_clusters=()):
+    def judge(translations, samples, output, config, before=None, target_clusters=(), translator=None):
         assert sorted(path.name for path in translations.iterdir()) == [f"{name}.d" for name in NAMES]
         results = [Result(f"{name}.d", name != "MAX", "No", "Error: x", 1, 1) for name in NAMES]
-        clustering = Clustering(results, ["Success", "0", "Success"], "compiler")
+        clustering = Clustering(results, ["Success", "0", "Success"], {"compiler": "one"})
         return clustering, evaluate(before or clustering, clustering, target_clusters)
 
     monkeypatch.setattr(stages, "judge", judge)
@@ -134,6 +134,16 @@ def test_a_transcoder_that_does_not_fit_is_refused(config, model_and_tokenizer):
     assert not (config.output.parent / "pre_noke/translations").exists()
 
 
+def test_skipping_the_site_check_and_naming_sites_stand_in_the_runs_record(config, model_and_tokenizer):
+    named = dataclasses.replace(as_no_ke(config), TC_sites=["hook_resid_mid", "mlp_out"])
+    assert stages.run_stage(named, model_and_tokenizer)["transcoder_fvu"] > 0
+    record = (named.output / "run.json").read_text()
+    assert '"skip_site_check": true' in record and '"hook_resid_mid"' in record
+    for sites, message in {("mlp_in",): "takes two names", ("mlp_in", "x"): "writes x, which is none of the outputs"}.items():
+        with pytest.raises(UserError, match=message):
+            stages.run_stage(dataclasses.replace(named, TC_sites=list(sites)), model_and_tokenizer)
+
+
 def test_a_mistake_leaves_a_finished_run_whole(config, model_and_tokenizer):
     stages.run_stage(as_no_ke(config), model_and_tokenizer)
     stages.run_stage(config, model_and_tokenizer)
@@ -185,10 +195,24 @@ def test_mistakes_are_found_before_the_model_is_loaded(config, tmp_path):
             stages.run_stage(dataclasses.replace(config, **change))
 
 
+def test_a_before_of_another_model_or_clustering_is_refused_before_the_work(config, model_and_tokenizer, tmp_path):
+    stages.run_stage(as_no_ke(config), model_and_tokenizer)
+    clustering = stages.read_clustering(tmp_path / "before")
+    for made_with, message in (
+        ({"model": "other", "model_digest": "x" * 64}, r"model other \(xxxxxxxx\) before and given with .*transcoder \("),
+        ({"threshold": 0.5}, "threshold 0.5 before and 0.9 after"),
+    ):
+        write_clustering(dataclasses.replace(clustering, made_with=made_with), tmp_path / "before")
+        with pytest.raises(UserError, match=message):
+            stages.run_stage(config, model_and_tokenizer)
+        assert not (config.output / "translations").exists()
+    stages.run_stage(dataclasses.replace(config, allow_version_change=True), model_and_tokenizer)
+
+
 def test_no_ke_does_not_overwrite_another_before(config, model_and_tokenizer, tmp_path):
     stages.run_stage(as_no_ke(config), model_and_tokenizer)
     clustering = stages.read_clustering(tmp_path / "before")
-    stages.write_clustering(dataclasses.replace(clustering, groups=["0", "0", "Success"]), tmp_path / "before")
+    write_clustering(dataclasses.replace(clustering, groups=["Success", "1", "Success"]), tmp_path / "before")
     with pytest.raises(UserError, match="another clustering"):
         stages.run_stage(as_no_ke(config), model_and_tokenizer)
     stages.run_stage(dataclasses.replace(as_no_ke(config), invalidate_cache=True), model_and_tokenizer)

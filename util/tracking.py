@@ -26,14 +26,17 @@ class RunTracker:
         folder: where the files go; made if it is not there. What an earlier run logged there is replaced.
         name: the run's name in WandB.
         config: the run's settings.
+        keep_before: a run that continues keeps the lines whose ``step`` is below this.
     """
 
-    def __init__(self, folder: Path, name: str, config: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, name: str, config: dict[str, Any], keep_before: int = 0) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            kept = _lines_before(folder / METRICS_FILE, keep_before) if keep_before else []
             self._file = open(folder / METRICS_FILE, "w", encoding="utf-8")  # noqa: SIM115 - closed with the run
         except OSError as error:
             raise UserError(f"Cannot write {folder / METRICS_FILE}: {error.strerror}; give a folder that you may write to.") from error
+        self._file.writelines(kept)
         self._run = _start_wandb(folder, name, config)
 
     def log(self, **metrics: Any) -> None:
@@ -50,6 +53,12 @@ class RunTracker:
         self._file.close()
         if self._run is not None:
             self._run.finish(exit_code=0 if kind is None else 1)
+
+
+def _lines_before(path: Path, step: int) -> list[str]:
+    """The lines of an earlier run up to ``step``; the last one may be half written."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [line for line in lines if line.endswith("}\n") and json.loads(line).get("step", step) < step]
 
 
 def _start_wandb(folder: Path, name: str, config: dict[str, Any]) -> Any | None:

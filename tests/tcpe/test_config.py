@@ -27,6 +27,8 @@ def test_flags_become_a_configuration():
     config = parse("--lim", "0.3", "--abla_exp", "--context_template_length_params", "[[5, 2]]", "--more_edits", "1", "2:0.5:1.2")
     assert (config.lim, config.abla_exp, config.i, config.clamp_norm_factor) == (0.3, True, 0, 4)
     assert config.edits == [(0, 0.3, 1.1), (1, 0.3, 1.1), (2, 0.5, 1.2)]
+    config = parse("--lim", "20%", "--more_edits", "1:top:16", "2:top:8:1.5", "3:5.0%:2", "4::3")
+    assert config.edits == [(0, "20%", 1.1), (1, "top:16", 1.1), (2, "top:8", 1.5), (3, "5%", 2), (4, "20%", 3)]
     assert config.kind == "MLP" and str(config.updates) == "w/updates"
     assert parse("--mlp_or_tc", "TC_ef4").kind == "TC_ef4"
 
@@ -36,6 +38,13 @@ def test_flags_become_a_configuration():
     [
         ("--lim -0.5", "--lim"),
         ("--lim nan", "--lim"),
+        ("--lim 0%", "--lim"),
+        ("--lim 120%", "such as 20%"),
+        ("--lim top:0", "--lim"),
+        ("--lim top", "such as top:16"),
+        ("--more_edits 1:top:x", "such as top:16"),
+        ("--more_edits 1:0.1:0", "--upd_decay"),
+        ("--more_edits x", "ROW:LIM"),
         ("--upd_decay 0", "--upd_decay"),
         ("--layer_num -1", "--layer_num"),
         ("--translation_batch_size 0", "--translation_batch_size"),

@@ -1,0 +1,405 @@
+"""Saved updates as things: list, show, compare and merge them, and apply them to a model that is then loaded in two lines.
+
+After ``python -m tcpe.edits apply UPDATE... --MODEL_NAME MODEL --save_path FOLDER``, with or without ``--save_full``::
+
+    from tcpe.edits import load_edited
+    model, tokenizer = load_edited("FOLDER")
+
+An UPDATE is a folder that holds one, or its file with or without suffix, and behind a colon its own lim and decay:
+``runs/updates/layer_19_TC_ef4_row_0:top:16:1.5``. In Python, ``tcpe.update.applied`` applies updates and takes them back.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tcpe.lim import Lim, parse_edit, parse_lim
+from util.cli import ArgumentParser, run_main
+from util.errors import CheckpointError, UserError
+from util.files import read_json, write_json
+
+if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from tcpe.update import AnyEdit, MergedUpdate, RankOneUpdate
+
+EDITED_FILE = "edited.json"
+"""In a folder that ``apply`` wrote: how to load it."""
+
+UPDATE = "update"
+"""The name of the update in such a folder, without suffix."""
+
+TOP_FEATURES = 10
+"""Features that ``show`` prints."""
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+def find_update(path: str | Path) -> Path:
+    """The saved update that ``path`` means, without suffix: of a file, with or without suffix, or the only one in a folder.
+
+    Raises:
+        CheckpointError: if there is none, or more than one.
+    """
+    path = Path(path)
+    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
+    if Path(f"{stem}.safetensors").is_file():
+        return stem
+    if not path.is_dir():
+        raise CheckpointError(f"There is no saved update {path}; make one with --alg_name TCPE_pre --save_k_v_upd.")
+    found = _updates_in(path, "*")
+    if len(found) != 1:
+        names = f"{len(found)}: {', '.join(stem.name for stem in found)}" if found else "none"
+        raise CheckpointError(f"{path} must hold one saved update to be named by its folder, and holds {names}; name the update itself.")
+    return found[0]
+
+
+def _updates_in(folder: Path, pattern: str) -> list[Path]:
+    """The updates in a folder, without suffix: weights with a description that names their layer and widths."""
+    stems = sorted(file.with_suffix("") for file in folder.glob(f"{pattern}.safetensors"))
+    described = [stem for stem in stems if Path(f"{stem}.json").is_file()]
+    return [stem for stem in described if {"layer", "d_model", "n_features"} <= set(read_json(f"{stem}.json", "the saved update"))]
+
+
+def load_update(path: Path) -> "RankOneUpdate | MergedUpdate":
+    """The saved update ``path``, without suffix, of either kind.
+
+    Raises:
+        CheckpointError: if it is not there or not whole.
+    """
+    from tcpe.update import MergedUpdate, RankOneUpdate
+
+    merged = "merged" in read_json(f"{path}.json", "the saved update")
+    return (MergedUpdate if merged else RankOneUpdate).load(path)
+
+
+def load_edit(text: str, lim: Lim = 0.1, decay: float = 1.1, ablation: bool = False) -> "AnyEdit":
+    """The edit that ``UPDATE[:LIM[:DECAY]]`` means; ``lim`` and ``decay`` stand in for what it leaves out.
+
+    A merged update has its lims and decays already.
+
+    Raises:
+        UserError: for an update that is not there or not whole, an impossible lim or decay, or a lim or decay for a merged update.
+        EditError: if no feature is active at the lim.
+    """
+    from tcpe.update import Edit, MergedUpdate
+
+    name, own_lim, own_decay = parse_edit(text, lim, decay)
+    update = load_update(find_update(name))
+    if isinstance(update, MergedUpdate):
+        if text != name:
+            raise UserError(f"{name} is a merged update, whose lims and decays are fixed; leave out {text.removeprefix(name)}.")
+        return update
+    edit = Edit(update, own_lim, own_decay, ablation)
+    edit.columns()
+    return edit
+
+
+def list_updates(folders: Sequence[str], lim: Lim = 0.1) -> str:
+    """A line for each update under ``folders``.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    from tcpe.update import MergedUpdate, active_features
+    from util.errors import EditError
+
+    stems = [stem for folder in folders for stem in _updates_in(Path(folder), "**/*")]
+    if not stems:
+        raise CheckpointError(f"There is no saved update under {', '.join(folders)}; make one with --alg_name TCPE_pre --save_k_v_upd.")
+    rows = [("update", "layer", "features", f"active at {lim}", "request")]
+    for stem in stems:
+        update = load_update(stem)
+        if isinstance(update, MergedUpdate):
+            rows.append((str(stem), str(update.layer), str(update.right.shape[1]), str(len(update.columns())), f"{len(update.left[0])} merged"))
+            continue
+        try:
+            active = str(len(active_features(update.key, lim)))
+        except EditError:
+            active = "0"
+        request = update.details.get("request", {})
+        rows.append((str(stem), str(update.layer), str(len(update.key)), active, f"{request.get('error')}: {request.get('brief_description')}"))
+    return _table(rows)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n" for row in rows)
+
+
+def show_update(text: str, lim: Lim = 0.1) -> str:
+    """One update in detail: its request, how it was found, and the features that carry it.
+
+    A feature's share is its part in k* . u, and so in what the update adds to the layer's output at the edit; all shares sum to 100 %.
+    """
+    from tcpe.update import Edit, MergedUpdate
+
+    edit = load_edit(text, lim)
+    if isinstance(edit, MergedUpdate):
+        lines = [f"{text}: {len(edit.left[0])} updates in one, layer {edit.layer}, {len(edit.columns())} of {edit.right.shape[1]} columns changed"]
+        for part in edit.details["merged"]:
+            request = part.get("request") or {}
+            lines.append(f"  lim {part['lim']}, decay {part['decay']}: {request.get('error')}: {request.get('brief_description')}")
+        return "\n".join(lines) + "\n"
+    assert isinstance(edit, Edit)
+    update, details = edit.update, edit.update.details
+    request, losses = details.get("request", {}), details.get("losses", [])
+    facts = {
+        "layer": update.layer,
+        "weight": f"{len(update.value_shift)} x {len(update.key)}",
+        "error": f"{request.get('error')}: {request.get('brief_description')}",
+        "prompt": repr(request.get("prompt", "")),
+        "subject": repr(request.get("subject", "")),
+        "target": repr(request.get("target_new", "")),
+        "contexts": f"{len(request.get('contexts', []))} of the request, {len(details.get('templates', []))} sampled",
+        "token": details.get("fact_token"),
+        "statistics": f"{details.get('second_moment_tokens')} tokens, {details.get('never_active_features')} features never active, "
+        f"condition number {details.get('condition_number', float('nan')):.1e} with epsilon {details.get('epsilon')}",
+        "losses": ", ".join(f"{name} {losses[0][name]:.4g} -> {losses[-1][name]:.4g}" for name in losses[0]) if losses else "none",
+        "steps": len(losses),
+        "size": f"|r| |u| = {update.value_shift.norm() * update.key_direction.norm():.4g}",
+        "columns": f"{len(edit.columns())} of {len(update.key)} at lim {edit.lim}, with "
+        f"{(update.key_direction[edit.columns()].norm() / update.key_direction.norm()) ** 2:.1%} of |u|^2",
+    }
+    lines = [f"{name:11}{value}" for name, value in facts.items()]
+    parts = update.key * update.key_direction
+    rows = [("feature", "key", "share")]
+    for feature in update.key.argsort(descending=True, stable=True)[:TOP_FEATURES].tolist():
+        rows.append((str(feature), f"{update.key[feature]:.4f}", f"{parts[feature] / parts.sum():.1%}"))
+    return "\n".join(lines) + "\n" + _table(rows)
+
+
+def diff_updates(first: str, second: str, lim: Lim = 0.1) -> str:
+    """Two updates compared: how parallel their vectors are, and which active features they share.
+
+    Raises:
+        UserError: for merged updates, or updates of different widths.
+    """
+    from torch import cosine_similarity
+
+    from tcpe.update import MergedUpdate, shared_features
+
+    edits = load_edit(first, lim), load_edit(second, lim)
+    if any(isinstance(edit, MergedUpdate) for edit in edits):
+        raise UserError("A merged update has no key to compare; give the updates that it was merged from.")
+    one, two = (edit.update for edit in edits)
+    if (one.value_shift.shape, one.key.shape) != (two.value_shift.shape, two.key.shape):
+        raise UserError(f"{first} and {second} are of weights of different shapes and cannot be compared.")
+    shared = shared_features(edits)
+    facts: dict[str, Any] = {"layers": f"{one.layer} and {two.layer}"}
+    for name, vector in {"cosine of r": "value_shift", "cosine of u": "key_direction", "cosine of k*": "key"}.items():
+        facts[name] = f"{cosine_similarity(getattr(one, vector).double(), getattr(two, vector).double(), dim=0):.4f}"
+    facts["lims"] = f"{edits[0].lim} and {edits[1].lim}"
+    facts["active"] = f"{len(edits[0].active())} and {len(edits[1].active())}"
+    facts["in both"], facts["in either"] = shared["active_intersection"], shared["active_union"]
+    facts["overlap"] = f"{shared['active_intersection'] / shared['active_union']:.3f} (Jaccard)"
+    facts["shared"] = ", ".join(map(str, sorted(set(edits[0].active().tolist()) & set(edits[1].active().tolist())))) or "none"
+    return "".join(f"{name:13}{value}\n" for name, value in facts.items())
+
+
+def save_edited(
+    folder: str | Path,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    edits: "Sequence[AnyEdit]",
+    *,
+    model_name: str,
+    transcoder_file: str | None = None,
+    sites: Sequence[str] = (),
+    full: bool = False,
+    other_model: bool = False,
+) -> None:
+    """Write an edited model to ``folder``, whole or not at all; the model is left as it is.
+
+    Args:
+        model: without the transcoder, as ``model_name`` loads.
+        edits: of one layer.
+        transcoder_file: the transcoder that the edits are of; without it they are of the layer's own MLP.
+        sites: where that reads and writes, if not where its checkpoint says.
+        full: write the edited weights themselves, a folder that ``AutoModelForCausalLM`` loads, with the edited transcoder in it; otherwise
+            the merged update and what it belongs to.
+
+    Raises:
+        UserError: if the folder holds something, or cannot be written to.
+        EditError: if an edit does not fit the model.
+    """
+    from huggingface.architectures import mlp_of
+    from huggingface.transcoder import save_transcoder
+    from huggingface.transcoder_adapter import spliced
+    from tcpe.update import applied, check_fits, merge
+
+    folder, merged = Path(folder).absolute(), merge(edits)
+    layer = merged.layer
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already and not empty; give another --save_path.")
+    transcoder = _load_transcoder(transcoder_file, layer, sites) if transcoder_file else None
+    description = {
+        "MODEL_NAME": _absolute(model_name),
+        "layer_num": layer,
+        "TC_layer_file": _absolute(transcoder_file) if transcoder_file else None,
+        "TC_sites": list(sites),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "other_model": other_model,
+    }
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise UserError(f"Cannot write {folder}: {error.strerror}; give a --save_path that you may write to.") from error
+    try:
+        with spliced(model, layer, transcoder) if transcoder is not None else nullcontext():
+            if not full:
+                check_fits(merged, model, layer, other_model)
+                merged.save(temporary / UPDATE)
+            else:
+                with applied(model, [merged], other_model):
+                    if transcoder is None:
+                        model.save_pretrained(temporary)
+                    else:
+                        description |= {"TC_layer_file": f"transcoder_layer_{layer}", "TC_sites": []}
+                        save_transcoder(mlp_of(model, layer), temporary / description["TC_layer_file"], model=model_name, layer=layer)
+        if full:
+            if transcoder is not None:
+                model.save_pretrained(temporary)
+            tokenizer.save_pretrained(temporary)
+            description["MODEL_NAME"] = "."
+        write_json(temporary / EDITED_FILE, description)
+        temporary.chmod(0o755)
+        temporary.replace(folder)
+    except NotImplementedError as error:
+        raise UserError(f"The edited transcoder cannot be saved: {error} Leave out --save_full.") from error
+    except OSError as error:
+        raise UserError(f"Cannot write {folder}: {error.strerror or error}; give another --save_path, or free some space.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _absolute(name: str) -> str:
+    """A path that holds from everywhere, or the hub's name as it is."""
+    return str(Path(name).resolve()) if os.path.exists(name) else name  # noqa: PTH110 - a hub name is no path
+
+
+def _load_transcoder(path: str, layer: int, sites: Sequence[str]) -> Any:
+    """The transcoder of a layer, reading and writing at ``sites`` if they are given."""
+    from huggingface.loaders import load_transcoder
+    from huggingface.transcoder import Sites
+
+    transcoder = load_transcoder(path, layer)
+    if sites:
+        transcoder.sites = Sites(*sites)
+    return transcoder
+
+
+def load_edited(
+    folder: str | Path, device: str = "auto", dtype: str | None = None, device_map: str | None = None, trust_remote_code: bool = False
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
+    """The edited model that ``save_edited`` wrote, with its transcoder in place, and its tokenizer.
+
+    Args:
+        device, device_map, trust_remote_code: as in ``load_model_and_tokenizer``.
+        dtype: by default the one that it was saved in, which gives the very same weights.
+
+    Raises:
+        UserError: if ``folder`` is none of its folders, or something that it needs is gone or another.
+    """
+    from huggingface.load import load_model_and_tokenizer
+    from huggingface.transcoder_adapter import splice_transcoder
+    from tcpe.update import MergedUpdate, apply
+
+    folder = Path(folder)
+    description = read_json(folder / EDITED_FILE, "the edited model")
+    try:
+        keys = ("MODEL_NAME", "layer_num", "TC_layer_file", "TC_sites", "dtype", "other_model")
+        name, layer, transcoder, sites, saved, other_model = (description[key] for key in keys)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / EDITED_FILE} is not whole ({error}); save it again with python -m tcpe.edits apply.") from error
+    full = name == "."
+    model, tokenizer = load_model_and_tokenizer(str(folder) if full else name, device, dtype or saved, device_map, trust_remote_code)
+    if transcoder:
+        splice_transcoder(model, layer, _load_transcoder(str(folder / transcoder), layer, sites))
+    if not full:
+        apply(model, [MergedUpdate.load(folder / UPDATE)], other_model)
+    return model, tokenizer
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, help: str, updates: str | None = "UPDATE") -> ArgumentParser:
+        subparser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+        if updates:
+            subparser.add_argument("updates", nargs="+", metavar=updates)
+        subparser.add_argument("--lim", type=parse_lim, default=0.1, help="which features are active, as for run_tcpe.py (default: 0.1)")
+        return subparser
+
+    command("list", "list the saved updates under some folders", "FOLDER")
+    command("show", "show updates in detail")
+    compared = command("diff", "compare two updates", None)
+    compared.add_argument("updates", nargs=2, metavar="UPDATE")
+    merged = command("merge", "merge updates of one layer into one")
+    applied = command("apply", "apply updates to a model and save it")
+    for subparser in (merged, applied):
+        subparser.add_argument("--upd_decay", type=float, default=1.1, help="the updates are divided by this (default: 1.1)")
+        subparser.add_argument("--abla_exp", action="store_true", help="ablation: the columns that are not active, and not the others")
+        subparser.add_argument("--save_path", required=True, help="folder to write to")
+    applied.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    applied.add_argument("--TC_layer_file", help="transcoder that the updates are of; without it they are of the MLP itself")
+    applied.add_argument("--TC_sites", nargs=2, default=[], help="where it reads and writes; by default what its checkpoint says")
+    applied.add_argument("--save_full", action="store_true", help="write all edited weights, and not the update and what it belongs to")
+    applied.add_argument("--other_model", action="store_true", help="apply updates even to a model that they were not computed for")
+    applied.add_argument("--dtype", choices=DTYPES, default="float32", help="type of the model's weights (default: float32)")
+    applied.add_argument("--device", default="auto", help="where the model is edited: auto, cpu, cuda, ... (default: auto)")
+    applied.add_argument("--trust_remote_code", action="store_true", help="let code that comes with a model run")
+    arguments = parser.parse_args()
+    if arguments.command == "list":
+        sys.stdout.write(list_updates(arguments.updates, arguments.lim))
+    elif arguments.command == "show":
+        sys.stdout.write("\n".join(show_update(update, arguments.lim) for update in arguments.updates))
+    elif arguments.command == "diff":
+        sys.stdout.write(diff_updates(*arguments.updates, arguments.lim))
+    else:
+        _merge_or_apply(arguments)
+
+
+def _merge_or_apply(arguments: argparse.Namespace) -> None:
+    """The commands ``merge`` and ``apply``."""
+    from huggingface.load import load_model_and_tokenizer
+    from tcpe.update import Edit, merge, shared_features
+
+    edits = [load_edit(update, arguments.lim, arguments.upd_decay, arguments.abla_exp) for update in arguments.updates]
+    merged = merge(edits)
+    if arguments.command == "merge":
+        target = Path(arguments.save_path)
+        if _updates_in(target, "*"):
+            raise UserError(f"{target} holds an update already; give another --save_path.")
+        merged.save(target / UPDATE)
+    else:
+        model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, arguments.device, arguments.dtype, None, arguments.trust_remote_code)
+        save_edited(
+            arguments.save_path,
+            model,
+            tokenizer,
+            edits,
+            model_name=arguments.MODEL_NAME,
+            transcoder_file=arguments.TC_layer_file,
+            sites=arguments.TC_sites,
+            full=arguments.save_full,
+            other_model=arguments.other_model,
+        )
+    sys.stdout.write(f"{len(merged.columns())} of {merged.right.shape[1]} columns of layer {merged.layer} changed\n")
+    if len(edits) > 1 and all(isinstance(edit, Edit) for edit in edits):
+        shared = shared_features(edits)
+        sys.stdout.write(f"active features: {shared['active_union']} in any update, {shared['active_intersection']} in all\n")
+    sys.stdout.write(f"saved to {arguments.save_path}\n")
+
+
+if __name__ == "__main__":
+    run_main(main)
