@@ -1,33 +1,155 @@
-"""Trains a ReLU transcoder: squared error plus L1 on activations weighted by the norms of their decoder rows."""
+"""One transcoder's training: steps on batches of activations, and its state."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import trange
 
-from huggingface.transcoder import Transcoder
+from huggingface.transcoder import Sites, Transcoder
 from sae_training.activations import MLPActivations
+from sae_training.config import Recipe
+from sae_training.evaluation import FitMeter
+from sae_training.losses import transcoder_losses
+from sae_training.transcoder import TrainableTranscoder
+from util.errors import CheckpointError, UserError
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TrainerConfig:
-    """The recipe; activations are scaled to unit mean norm while training, and the scale is folded back at the end."""
+class LayerTrainer:
+    """Trains one transcoder.
 
-    expansion_factor: int = 4
-    """Number of features divided by the width of the model."""
-    l1_coefficient: float = 4e-2
-    learning_rate: float = 2e-3
-    steps: int = 6000
-    batch_size: int = 1024
-    """Tokens of one step."""
-    warmup_share: float = 0.1
-    """Share of the steps over which the L1 coefficient rises from 0; the learning rate rises ten times faster."""
-    seed: int = 0
+    Args:
+        recipe: how.
+        inputs: a sample of what the MLP reads, for scales and biases; its device is that of the training.
+        outputs: a sample of what the MLP writes.
+        layer: the layer's number, for messages.
+    """
+
+    def __init__(self, recipe: Recipe, inputs: Float[Tensor, "token d_in"], outputs: Float[Tensor, "token d_out"], layer: int = 0) -> None:
+        generator = torch.Generator().manual_seed(recipe.seed + layer)
+        self.recipe, self.layer, self.step = recipe, layer, 0
+        self.transcoder = TrainableTranscoder(recipe, inputs, outputs, generator)
+        self._optimizer = torch.optim.Adam(self.transcoder.parameters(), lr=recipe.lr, fused=True)
+
+    def train_step(self, inputs: Float[Tensor, "token d_in"], outputs: Float[Tensor, "token d_out"], report: bool = True) -> dict[str, float]:
+        """One optimizer step on activations in the model's units.
+
+        Returns:
+            With ``report`` the step's figures under transcoder_circuits' names.
+
+        Raises:
+            UserError: if the loss is not a number.
+        """
+        transcoder, recipe = self.transcoder, self.recipe
+        if recipe.decoder_norm == "unit":
+            transcoder.normalize_decoder()
+        rate = learning_rate(recipe, self.step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        x, target = inputs / transcoder.scale_in, outputs / transcoder.scale_out
+        output = transcoder(x)
+        losses = transcoder_losses(transcoder, x, target, output, self.step)
+        if not torch.isfinite(losses.overall):
+            raise UserError(
+                f"The loss of layer {self.layer} is {losses.overall.item()} at step {self.step}; "
+                f"give a smaller --lr than {recipe.lr}, and look for NaN in the model's activations."
+            )
+        self._optimizer.zero_grad()
+        losses.overall.backward()
+        if recipe.decoder_norm == "unit":
+            transcoder.remove_parallel_gradient()
+        self._optimizer.step()
+        transcoder.count_silence(output.fired)
+        self.step += 1
+        if not report:
+            return {}
+        with torch.no_grad():
+            errors = (output.reconstruction - target).square().sum(1)
+            variances = (target - target.mean(0)).square().sum(1)
+            explained = 1 - errors / variances.clamp(min=1e-12)
+            return {
+                "losses/overall_loss": losses.overall.item(),
+                "losses/mse_loss": losses.mse.item(),
+                "losses/l1_loss": losses.sparsity.item(),
+                "losses/ghost_grad_loss": losses.auxiliary.item(),
+                "metrics/fvu": (errors.sum() / variances.sum().clamp(min=1e-12)).item(),
+                "metrics/explained_variance": explained.mean().item(),
+                "metrics/explained_variance_std": explained.std().item() if len(explained) > 1 else 0.0,
+                "metrics/l0": output.l0.item(),
+                "metrics/l2_norm": (output.reconstruction.norm(dim=1).mean() * transcoder.scale_out).item(),
+                "metrics/l2_ratio": (output.reconstruction.norm(dim=1) / target.norm(dim=1).clamp(min=1e-12)).mean().item(),
+                "sparsity/dead_features": int(transcoder.dead.sum()),
+                "details/n_training_tokens": self.step * recipe.train_batch_size,
+                "details/current_learning_rate": rate,
+            }
+
+    def export(self, sites: Sites = Sites()) -> Transcoder:
+        """The transcoder as it is now, in the model's units; float32 on the CPU."""
+        if self.recipe.decoder_norm == "unit":
+            self.transcoder.normalize_decoder()
+        return self.transcoder.export(sites)
+
+    def state(self) -> dict[str, Any]:
+        """Weights, counters and the optimizer's moments."""
+        return {"transcoder": self.transcoder.state_dict(), "optimizer": self._optimizer.state_dict(), "step": self.step}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where ``state`` was.
+
+        Raises:
+            CheckpointError: naming a tensor that is missing, unknown or of another shape.
+        """
+        own, saved = self.transcoder.state_dict(), state["transcoder"]
+        if differing := sorted(own.keys() ^ saved.keys()):
+            raise CheckpointError(f"The checkpoint of layer {self.layer} lacks or adds {', '.join(differing)}; give --restart.")
+        for name, tensor in own.items():
+            if tensor.shape != saved[name].shape:
+                raise CheckpointError(
+                    f"{name} in the checkpoint of layer {self.layer} has shape {list(saved[name].shape)}, but the model and "
+                    f"--expansion_factor need {list(tensor.shape)}; give --restart."
+                )
+        self.transcoder.load_state_dict(saved)
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, constant, and with "lineardecay" a linear fall to 0 over the last share of the steps."""
+    rate = recipe.lr * min(1.0, (step + 1) / max(1, recipe.lr_warm_up_steps))
+    if recipe.lr_scheduler_name == "lineardecay" and recipe.lr_decay_share:
+        rate *= min(1.0, (recipe.steps - step) / (recipe.lr_decay_share * recipe.steps))
+    return rate
+
+
+def shuffled_batches(n_tokens: int, batch_size: int, seed: int) -> Iterator[Tensor]:
+    """Endless rows to train on, int64 [batch_size]: each pass over the tokens in a new order."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.empty(0, dtype=torch.long)
+    while True:
+        while len(order) < batch_size:
+            order = torch.cat([order, torch.randperm(n_tokens, generator=generator)])
+        yield order[:batch_size]
+        order = order[batch_size:]
+
+
+def train_transcoder(activations: MLPActivations, recipe: Recipe, sites: Sites = Sites()) -> Transcoder:
+    """Train on activations that are in memory; deterministic in ``recipe.seed``, on the device of the activations."""
+    inputs, outputs = activations
+    trainer = LayerTrainer(recipe, inputs, outputs)
+    batches = shuffled_batches(len(inputs), recipe.train_batch_size, recipe.seed)
+    progress = trange(recipe.steps, desc="training the transcoder", disable=None)
+    for step in progress:
+        rows = next(batches).to(inputs.device)
+        metrics = trainer.train_step(inputs[rows], outputs[rows], report=step % 100 == 0)
+        if metrics:
+            progress.set_postfix(fvu=f"{metrics['metrics/fvu']:.4f}", l0=f"{metrics['metrics/l0']:.1f}")
+    return trainer.export(sites)
 
 
 @dataclass(frozen=True)
@@ -45,64 +167,10 @@ class Fit:
     dead: int
 
 
-def train_transcoder(activations: MLPActivations, config: TrainerConfig) -> Transcoder:
-    """Train on ``activations``; deterministic in ``config.seed``, float32 on the device of the activations.
-
-    Returns:
-        A transcoder in the units of ``activations``, input bias and scales folded in. Its decoder rows have length 1, so that an
-        activation says how much the feature adds to the output, and activations of different features compare.
-
-    Source: decoder-norm-weighted L1 after Anthropic, "Update on how we train SAEs" (April 2024).
-    """
-    generator = torch.Generator().manual_seed(config.seed)
-    inputs, outputs = activations
-    d_in, d_out = inputs.shape[1], outputs.shape[1]
-    n_features = config.expansion_factor * d_in
-    center, target_mean = inputs.mean(0), outputs.mean(0)
-    scale_in, scale_out = (inputs - center).norm(dim=1).mean(), (outputs - target_mean).norm(dim=1).mean()
-    x, y = (inputs - center) / scale_in, (outputs - target_mean) / scale_out
-
-    w_dec = torch.randn(n_features, d_out, generator=generator)
-    w_dec = w_dec / w_dec.norm(dim=1, keepdim=True) * 0.1
-    w_enc = torch.randn(d_in, n_features, generator=generator) / d_in**0.5 * 3
-    parameters = [w_enc, torch.zeros(n_features), w_dec, torch.zeros(d_out)]
-    parameters = [parameter.to(inputs.device).requires_grad_() for parameter in parameters]
-    w_enc, b_enc, w_dec, b_out = parameters
-    optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.9, 0.999))
-    warmup = max(1, int(config.warmup_share * config.steps))
-    order = torch.empty(0, dtype=torch.long)
-    progress = trange(config.steps, desc="training the transcoder", disable=None)
-    for step in progress:
-        if len(order) < config.batch_size:
-            order = torch.cat([order, torch.randperm(len(x), generator=generator)])
-        rows, order = order[: config.batch_size], order[config.batch_size :]
-        decay = min(1.0, 2.5 * (1 - step / config.steps))
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * min(1.0, 10 * (step + 1) / warmup) * decay
-        features = (x[rows] @ w_enc + b_enc).relu()
-        error = (features @ w_dec + b_out - y[rows]).square().sum(1).mean()
-        sparsity = (features * w_dec.norm(dim=1)).sum(1).mean()
-        loss = error + config.l1_coefficient * min(1.0, step / warmup) * sparsity
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if step % 100 == 0:
-            progress.set_postfix(error=f"{error.item():.4f}", l0=f"{(features > 0).sum(1).float().mean().item():.1f}")
-    with torch.no_grad():
-        lengths = w_dec.norm(dim=1) * scale_out
-        w_enc, b_enc, w_dec = w_enc * (lengths / scale_in), b_enc * lengths, w_dec * (scale_out / lengths[:, None])
-        return Transcoder.from_matrices(w_enc, b_enc, w_dec, b_out * scale_out + target_mean, b_dec=center)
-
-
 @torch.inference_mode()
 def measure_fit(transcoder: Transcoder, activations: MLPActivations, batch_size: int = 8192) -> Fit:
     """Measure ``transcoder`` on ``activations``, which it should not have been trained on."""
-    squares, active = 0.0, 0
-    fired = torch.zeros(transcoder.up_proj.out_features, dtype=torch.bool)
+    meter = FitMeter(transcoder.up_proj.out_features, transcoder.down_proj.out_features)
     for x, y in zip(activations.inputs.split(batch_size), activations.outputs.split(batch_size), strict=True):
-        features: Float[Tensor, "token n_features"] = transcoder.activation(transcoder.up_proj(x))
-        squares += (transcoder.down_proj(features) - y).double().square().sum().item()
-        active += int((features > 0).sum())
-        fired |= (features > 0).any(0)
-    variance = (activations.outputs - activations.outputs.mean(0)).double().square().sum().item()
-    return Fit(squares / variance, active / len(activations.inputs), int((~fired).sum()))
+        meter.add(transcoder(x), y, transcoder.activation(transcoder.up_proj(x)))
+    return Fit(meter.fvu, meter.l0, int((meter.fired == 0).sum()))

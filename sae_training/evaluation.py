@@ -1,0 +1,141 @@
+"""How well a transcoder stands in for its MLP: on its activations, and in the model's predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from huggingface.transcoder import Transcoder
+from sae_training.buffer import select
+from sae_training.hooked_model import HookedModel, Replacement, pad_contexts, token_losses
+from util.errors import UserError
+
+EPSILON = 1e-10
+"""Added to a feature's frequency before its logarithm (transcoder_circuits)."""
+
+
+class FitMeter:
+    """Adds up how well a transcoder explains what an MLP wrote, batch by batch, in float64.
+
+    Attributes:
+        tokens: number of tokens seen.
+        fired: on how many of them each feature was active, int64 [n_features].
+    """
+
+    def __init__(self, n_features: int, d_out: int) -> None:
+        self.tokens, self.fired = 0, torch.zeros(n_features, dtype=torch.long)
+        self._error, self._sum, self._squares = 0.0, torch.zeros(d_out, dtype=torch.double), 0.0
+
+    def add(
+        self,
+        prediction: Float[Tensor, "token d_out"],
+        target: Float[Tensor, "token d_out"],
+        features: Float[Tensor, "token n_features"],
+    ) -> None:
+        """Take a batch in; ``target`` is what the MLP wrote."""
+        target = target.double()
+        self._error += (prediction.double() - target).square().sum().item()
+        self._sum += target.sum(0).cpu()
+        self._squares += target.square().sum().item()
+        self.fired += (features != 0).sum(0).cpu()
+        self.tokens += len(target)
+
+    @property
+    def mean(self) -> Float[Tensor, " d_out"]:
+        """The mean target."""
+        return self._sum / self.tokens
+
+    @property
+    def fvu(self) -> float:
+        """The squared error divided by that of the mean target: the fraction of variance unexplained.
+
+        Raises:
+            UserError: if the target never varies.
+        """
+        variance = self._squares - self.tokens * self.mean.square().sum().item()
+        if not variance > 0:
+            raise UserError("The MLP writes the same for every token of the evaluation, so there is nothing to explain; give other texts.")
+        return self._error / variance
+
+    @property
+    def l0(self) -> float:
+        """Mean number of active features a token."""
+        return self.fired.sum().item() / self.tokens
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A transcoder's figures on held-out contexts.
+
+    Attributes:
+        fvu: fraction of the MLP output's variance unexplained.
+        l0: mean number of active features a token.
+        dead_features: features that fire on a smaller share of the tokens than the recipe's threshold.
+        n_features: number of features.
+        tokens: tokens that the figures above are taken over.
+        ce_loss_without_sae: cross entropy of the model itself, in nats a token.
+        ce_loss_with_sae: the same with the transcoder in the place of the MLP.
+        ce_loss_with_ablation: the same with the MLP's mean output in its place.
+        loss_recovered: the share of the loss between ablation and model that the transcoder wins back; 1 is as good as the MLP;
+            None if the ablation changes nothing. Transcoder and mean stand in at every token, a context's first one included.
+    """
+
+    fvu: float
+    l0: float
+    dead_features: int
+    n_features: int
+    tokens: int
+    ce_loss_without_sae: float
+    ce_loss_with_sae: float
+    ce_loss_with_ablation: float
+    loss_recovered: float | None
+
+
+def evaluate(
+    model: HookedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    transcoders: dict[int, Transcoder],
+    contexts: Sequence[list[int]],
+    device: torch.device,
+    batch_size: int = 32,
+    keep_first_token: bool = False,
+    dead_feature_threshold: float = 0.0,
+) -> dict[int, tuple[Evaluation, Float[Tensor, " n_features"]]]:
+    """Measure each layer's transcoder alone, on contexts that it was not trained on.
+
+    Returns:
+        For each layer its figures, and each feature's frequency, float64.
+    """
+    transcoders = {layer: transcoder.copy_to(device, torch.float32) for layer, transcoder in transcoders.items()}
+    meters = {layer: FitMeter(t.up_proj.out_features, t.down_proj.out_features) for layer, t in transcoders.items()}
+    batches = [pad_contexts(contexts[i : i + batch_size], tokenizer, device) for i in range(0, len(contexts), batch_size)]
+    for batch in batches:
+        kept = batch.attention_mask.bool()
+        if not keep_first_token:
+            kept[:, 0] = False
+        activations = model.activations(batch)
+        for layer, transcoder in transcoders.items():
+            x, y = select(activations[layer], kept)
+            features = transcoder.activation(transcoder.up_proj(x.float()))
+            prediction = transcoder.down_proj(features) + (0 if transcoder.skip is None else transcoder.skip(x.float()))
+            meters[layer].add(prediction, y, features)
+
+    def loss(replacements: dict[int, Replacement]) -> float:
+        losses = [token_losses(model.logits(batch, replacements), batch).double() for batch in batches]
+        return torch.cat(losses).mean().item()
+
+    clean, results = loss({}), {}
+    for layer, transcoder in transcoders.items():
+        meter = meters[layer]
+        mean = meter.mean.to(device=device, dtype=torch.float32)
+        spliced = loss({layer: lambda x, transcoder=transcoder: transcoder(x.float())})
+        ablated = loss({layer: lambda x, mean=mean: mean.expand(*x.shape[:-1], -1)})
+        frequency = meter.fired.double() / meter.tokens
+        dead = int(((meter.fired == 0) | (frequency < dead_feature_threshold)).sum())
+        recovered = (ablated - spliced) / (ablated - clean) if ablated != clean else None
+        figures = Evaluation(meter.fvu, meter.l0, dead, len(frequency), meter.tokens, clean, spliced, ablated, recovered)
+        results[layer] = figures, frequency
+    return results

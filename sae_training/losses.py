@@ -1,0 +1,100 @@
+"""The terms of a transcoder's loss. Targets are always what the MLP wrote, never what it read."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import linear
+
+from sae_training.activation_functions import count_active
+from sae_training.sparse import ActiveFeatures, decode_active
+from sae_training.transcoder import Output, TrainableTranscoder
+
+SMALL = 1e-6
+
+
+class Losses(NamedTuple):
+    """One step's loss and its terms, scalars; ``sparsity`` without its coefficient."""
+
+    overall: Float[Tensor, ""]
+    mse: Float[Tensor, ""]
+    sparsity: Float[Tensor, ""]
+    auxiliary: Float[Tensor, ""]
+
+
+def transcoder_losses(
+    transcoder: TrainableTranscoder, x: Float[Tensor, "token d_in"], target: Float[Tensor, "token d_out"], output: Output, step: int
+) -> Losses:
+    """The recipe's loss for scaled inputs and targets, at ``step`` counted from 0."""
+    recipe = transcoder.recipe
+    squares = squared_errors(output.reconstruction, target, recipe.mse_norm)
+    mse = squares.mean()
+    sparsity = auxiliary = torch.zeros((), device=x.device)
+    overall = mse
+    if recipe.activation != "topk":
+        sparsity = sparsity_penalty(transcoder, output)
+        overall = overall + recipe.l1_coefficient * min(1.0, step / max(1, recipe.l1_warm_up_steps)) * sparsity
+    if transcoder.dead.any():
+        residual = (target - output.reconstruction).detach()
+        if recipe.activation == "topk" and recipe.aux_coefficient:
+            auxiliary = recipe.aux_coefficient * auxiliary_loss(transcoder, x, residual)
+        elif recipe.use_ghost_grads:
+            auxiliary = ghost_loss(transcoder, x, residual, mse.detach())
+        overall = overall + auxiliary
+    return Losses(overall, mse, sparsity, auxiliary)
+
+
+def squared_errors(prediction: Float[Tensor, "token d"], target: Float[Tensor, "token d"], norm: str) -> Float[Tensor, " token"]:
+    """Each token's squared error; with ``norm`` "token" its mean over the width, divided by the target's length (transcoder_circuits)."""
+    squares = (prediction - target).square()
+    if norm == "none":
+        return squares.sum(1)
+    return squares.mean(1) / target.norm(dim=1).clamp(min=SMALL)
+
+
+def sparsity_penalty(transcoder: TrainableTranscoder, output: Output) -> Float[Tensor, ""]:
+    """Mean over the tokens of L1 (relu), or of L0 or the sum of tanh (jumprelu).
+
+    Sources: L1 weighted with decoder norms, and tanh: Anthropic, "Update on how we train SAEs" (April 2024) and "Circuits Updates - January
+    2025"; L0: Rajamanoharan et al. 2024, equation (9).
+    """
+    recipe = transcoder.recipe
+    if recipe.activation == "jumprelu" and recipe.sparsity_penalty == "l0":
+        return count_active(output.pre_activations.detach(), transcoder.threshold, recipe.jumprelu_bandwidth).mean()
+    strength = output.features
+    if recipe.activation == "relu" and recipe.l1_decoder_norm == "weighted":
+        return (strength @ transcoder.W_dec.norm(dim=1)).mean()
+    if recipe.l1_decoder_norm == "weighted":
+        strength = strength * transcoder.W_dec.norm(dim=1)
+    if recipe.activation == "jumprelu":
+        strength = (recipe.tanh_scale * strength).tanh()
+    return strength.sum(1).mean()
+
+
+def auxiliary_loss(
+    transcoder: TrainableTranscoder, x: Float[Tensor, "token d_in"], residual: Float[Tensor, "token d_out"]
+) -> Float[Tensor, ""]:
+    """How badly the strongest dead features of each token explain the residual: mean squared error (Gao et al. 2024, appendix A.2)."""
+    dead = transcoder.dead.nonzero().squeeze(1)
+    pre_activations = linear(x - transcoder.b_dec.detach(), transcoder.W_enc[dead], transcoder.b_enc[dead])
+    k_aux = min(transcoder.recipe.k_aux or max(1, residual.shape[1] // 2), len(dead))
+    values, indices = pre_activations.topk(k_aux, dim=-1, sorted=False)
+    explained = decode_active(ActiveFeatures(values.relu(), indices), transcoder.W_dec[dead])
+    return (explained - residual).square().sum(1).mean()
+
+
+def ghost_loss(
+    transcoder: TrainableTranscoder, x: Float[Tensor, "token d_in"], residual: Float[Tensor, "token d_out"], mse: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    """Ghost gradients: dead features with exponential activations, half as long as the residual, fit it; rescaled to the size of ``mse``.
+
+    ``residual`` is the target minus the reconstruction. The original took the transcoder's input for the target.
+
+    Source: Anthropic, "Circuits Updates - January 2024".
+    """
+    dead = transcoder.dead.nonzero().squeeze(1)
+    ghosts = linear(x - transcoder.b_dec.detach(), transcoder.W_enc[dead], transcoder.b_enc[dead]).exp() @ transcoder.W_dec[dead]
+    scale = (residual.norm(dim=1) / (2 * ghosts.norm(dim=1) + SMALL)).detach()
+    loss = squared_errors(ghosts * scale[:, None], residual, transcoder.recipe.mse_norm).mean()
+    return loss * (mse / (loss.detach() + SMALL))

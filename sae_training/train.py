@@ -1,0 +1,202 @@
+"""Trains transcoders on what MLPs of a model read and write; stops and continues at any checkpoint with the same weights.
+
+usage: python -m sae_training.train --MODEL_NAME ... --layer_num 19 --dataset texts.jsonl --expansion_factor 4 --output_file_path runs/transcoders
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sae_training.config import TrainingConfig, add_flags, config_from, differences
+from util.cli import ArgumentParser, run_main
+from util.errors import CheckpointError, UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from sae_training.evaluation import Evaluation
+    from sae_training.trainer import LayerTrainer
+
+logger = logging.getLogger(__name__)
+
+
+def layer_folder(config: TrainingConfig, layer: int) -> Path:
+    """Where the transcoder of ``layer`` is written."""
+    return config.output / f"layer_{layer}"
+
+
+class Training:
+    """One run: the model, the stream of its activations, and a trainer for each layer.
+
+    Raises:
+        UserError: for a layer, hook point or text column that is not there, or too few texts.
+        CheckpointError: for a checkpoint that is damaged or of another training.
+    """
+
+    def __init__(self, config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+        from huggingface.transcoder import Sites
+        from sae_training.buffer import ActivationBuffer
+        from sae_training.checkpoint import load_checkpoint
+        from sae_training.contexts import ContextStream, Texts
+        from sae_training.hooked_model import hook_model
+
+        self.config, self.tokenizer, self.device = config, tokenizer, model.device
+        layers = sorted(config.layer_num)
+        self.sites = {layer: Sites(config.site(config.hook_point, layer), config.site(config.out_hook_point, layer)) for layer in layers}
+        saved = None if config.restart else load_checkpoint(config.output)
+        if saved and (changes := differences(saved["settings"], config)):
+            raise CheckpointError(
+                f"The checkpoint in {config.output} was made with {', '.join(changes)}; give the same, --restart or another --output_file_path."
+            )
+        self.model = hook_model(config.MODEL_NAME, model, tokenizer, self.sites, config.hooks)
+        texts = Texts(config.dataset, config.text_column)
+        held_out = ContextStream(texts, tokenizer, config.context_size, config.separate_texts)
+        self.evaluation_contexts = [next(held_out) for _ in range(config.n_evaluation_contexts)]
+        if held_out.passes:
+            raise UserError(
+                f"{config.dataset} is too short for {config.n_evaluation_contexts} contexts to evaluate on; give more texts or fewer "
+                "--n_evaluation_contexts."
+            )
+        self.contexts = ContextStream(texts, tokenizer, config.context_size, config.separate_texts, first=held_out.row)
+        capacity = config.n_batches_in_buffer * config.store_batch_size * (config.context_size - (not config.keep_first_token))
+        self.buffer = ActivationBuffer(
+            self.model, tokenizer, self.contexts, self.device, capacity, config.store_batch_size, config.keep_first_token, config.seed
+        )
+        self.trainers: dict[int, LayerTrainer] = {}
+        self.step = 0
+        self._begin(saved)
+
+    def _begin(self, saved: dict[str, Any] | None) -> None:
+        """Fill the buffer and make the trainers, or take both from a checkpoint."""
+        from sae_training.trainer import LayerTrainer
+
+        if saved:
+            try:
+                self.step = saved["step"]
+                self.contexts.restore(saved["contexts"])
+                self.buffer.restore(saved["buffer"])
+            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                raise CheckpointError(f"The checkpoint in {self.config.output} is damaged ({error}); delete it or give --restart.") from error
+            logger.info("continuing at step %d", self.step)
+        else:
+            self.buffer.fill()
+        for layer in self.sites:
+            self.trainers[layer] = LayerTrainer(self.config, *self.buffer.pool[layer], layer=layer)
+            if saved:
+                if layer not in saved["layers"]:
+                    raise CheckpointError(f"The checkpoint in {self.config.output} has no layer {layer}; give --restart.")
+                self.trainers[layer].restore(saved["layers"][layer])
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        from sae_training.checkpoint import save_checkpoint
+
+        layers = {layer: trainer.state() for layer, trainer in self.trainers.items()}
+        state = {"settings": json.loads(json.dumps(self.config.settings)), "step": self.step, "layers": layers}
+        save_checkpoint(self.config.output, state | {"buffer": self.buffer.state(), "contexts": self.contexts.state()})
+
+    def run(self) -> float:
+        """Train to the end; returns the seconds spent."""
+        from tqdm import tqdm
+
+        from util.tracking import RunTracker
+
+        config, started = self.config, time.perf_counter()
+        every = max(1, config.steps // config.n_checkpoints) if config.n_checkpoints else config.steps + 1
+        name = config.run_name or config.output.name
+        with RunTracker(config.output, name, config.settings, keep_before=self.step) as tracker:
+            progress = tqdm(range(self.step, config.steps), initial=self.step, total=config.steps, desc="training", disable=None)
+            for step in progress:
+                batch = self.buffer.next_batch(config.train_batch_size)
+                report = step % config.wandb_log_frequency == 0
+                metrics = {layer: self.trainers[layer].train_step(*pair, report=report) for layer, pair in batch.items()}
+                if report:
+                    tracker.log(step=step, **{f"layer_{layer}/{key}": value for layer, found in metrics.items() for key, value in found.items()})
+                    fvus = [found["metrics/fvu"] for found in metrics.values()]
+                    progress.set_postfix(fvu=" ".join(f"{fvu:.4f}" for fvu in fvus))
+                self.step = step + 1
+                if self.step == config.steps or (self.step % every == 0 and self.step + every <= config.steps):
+                    self.save()
+        return time.perf_counter() - started
+
+    def finish(self) -> dict[int, Evaluation]:
+        """Evaluate what is going to be saved, and save it."""
+        from safetensors.torch import save_file
+
+        from huggingface.transcoder import save_transcoder
+        from sae_training.evaluation import EPSILON, evaluate
+        from util.files import write_atomically
+
+        config = self.config
+        transcoders = {layer: trainer.export(self.sites[layer]) for layer, trainer in self.trainers.items()}
+        results = evaluate(
+            self.model,
+            self.tokenizer,
+            transcoders,
+            self.evaluation_contexts,
+            self.device,
+            config.store_batch_size,
+            config.keep_first_token,
+            config.dead_feature_threshold,
+        )
+        for layer, (figures, frequency) in results.items():
+            folder = layer_folder(config, layer)
+            save_transcoder(
+                transcoders[layer],
+                folder,
+                model_name=config.MODEL_NAME,
+                hook_layer=layer,
+                training=config.settings,
+                evaluation=asdict(figures),
+            )
+            sparsity = {"log_feature_sparsity": (frequency + EPSILON).log10().float()}
+            write_atomically(folder / "log_feature_sparsity.safetensors", lambda path, sparsity=sparsity: save_file(sparsity, path))
+        return {layer: figures for layer, (figures, _) in results.items()}
+
+
+def train(config: TrainingConfig) -> dict[int, Evaluation]:
+    """Train, evaluate and write everything to ``config.output``.
+
+    Written are ``layer_L/`` (a transcoder that ``load_transcoder`` reads, and the logarithms of its features' frequencies),
+    ``metrics.json``, ``metrics.jsonl``, ``timing.json``, ``run.json`` and ``checkpoint.pt``.
+
+    Raises:
+        UserError: for anything that the user can mend.
+    """
+    from huggingface.load import load_model_and_tokenizer
+    from util.files import write_json
+    from util.seeds import set_seed
+
+    set_seed(config.seed)
+    model, tokenizer = load_model_and_tokenizer(config.MODEL_NAME, config.device, config.dtype, trust_remote_code=config.trust_remote_code)
+    training = Training(config, model.requires_grad_(False), tokenizer)
+    write_json(config.output / "run.json", asdict(config))
+    first = training.step
+    seconds = training.run()
+    figures = training.finish()
+    write_json(config.output / "metrics.json", {f"layer_{layer}": asdict(found) for layer, found in figures.items()})
+    tokens = (config.steps - first) * config.train_batch_size
+    if tokens:
+        write_json(config.output / "timing.json", {"seconds": seconds, "tokens": tokens, "tokens_per_second": tokens / seconds})
+    return figures
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    add_flags(parser)
+    config = config_from(vars(parser.parse_args()))
+    figures = train(config)
+    rows = ["layer     FVU     L0   dead  loss recovered"]
+    for layer, found in figures.items():
+        recovered = "-" if found.loss_recovered is None else f"{found.loss_recovered:.4f}"
+        rows.append(f"{layer:5d}  {found.fvu:.4f}  {found.l0:5.1f}  {found.dead_features:5d}  {recovered:>14}")
+    print("\n".join(rows))  # noqa: T201
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,185 @@
+"""A transcoder while it is trained: its parameters, its forward pass, and its way into the units of the model."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from huggingface.transcoder import JumpReLU, Sites, TopK, Transcoder
+from sae_training.activation_functions import jump_relu, near_threshold
+from sae_training.config import Recipe
+from sae_training.sparse import decode_active, decode_masked, encode_top_k
+from util.errors import UserError
+
+MEDIAN_STEPS, MEDIAN_TOLERANCE, SMALL = 100, 1e-6, 1e-6
+
+
+class Output(NamedTuple):
+    """What one forward pass gives.
+
+    Attributes:
+        reconstruction: the target as the transcoder sees it.
+        features: activations, dense; None for topk.
+        pre_activations: dense; None for topk.
+        fired: which features were active for at least one token.
+        l0: mean number of active features a token.
+    """
+
+    reconstruction: Float[Tensor, "token d_out"]
+    features: Float[Tensor, "token n_features"] | None
+    pre_activations: Float[Tensor, "token n_features"] | None
+    fired: Bool[Tensor, " n_features"]
+    l0: Float[Tensor, ""]
+
+
+class TrainableTranscoder(nn.Module):
+    """``y = act((x - b_dec) W_enc^T + b_enc) W_dec + b_dec_out (+ x W_skip^T)`` on scaled inputs and outputs.
+
+    Both weights have one row per feature, so that the rows of active features lie together in memory.
+
+    Attributes:
+        W_enc: float32 [n_features, d_in].
+        b_enc: float32 [n_features].
+        W_dec: float32 [n_features, d_out].
+        b_dec: float32 [d_in], subtracted from the input.
+        b_dec_out: float32 [d_out].
+        W_skip: float32 [d_out, d_in], or None.
+        log_threshold: float32 [n_features] for jumprelu, or None.
+        scale_in, scale_out: float32 scalars; what is trained on is the activations divided by them.
+        steps_since_fired: int64 [n_features].
+    """
+
+    def __init__(
+        self, recipe: Recipe, inputs: Float[Tensor, "token d_in"], outputs: Float[Tensor, "token d_out"], generator: torch.Generator
+    ) -> None:
+        """Random weights from ``generator``; scales and biases from a sample of the activations.
+
+        Raises:
+            UserError: if the recipe does not fit the widths.
+        """
+        super().__init__()
+        self.recipe = recipe
+        d_in, d_out, n_features = inputs.shape[1], outputs.shape[1], recipe.expansion_factor * inputs.shape[1]
+        if recipe.activation == "topk" and recipe.k > n_features:
+            raise UserError(f"--k {recipe.k} is more than the {n_features} features; give a smaller one or a larger --expansion_factor.")
+        if recipe.encoder_init == "transpose" and d_in != d_out:
+            raise UserError(f"--encoder_init transpose needs equal widths, not {d_in} and {d_out}; give --encoder_init kaiming.")
+        inputs, outputs = inputs.float(), outputs.float()
+        centers = [center(sample, recipe.b_dec_init_method) for sample in (inputs, outputs)]
+        scales = [torch.ones((), device=inputs.device)] * 2
+        if recipe.normalize_activations == "unit_mean_norm":
+            # A layer that writes nothing has no scale; it is left alone.
+            scales = [(sample - middle).norm(dim=1).mean().clamp(min=SMALL) for sample, middle in zip((inputs, outputs), centers)]
+        self.register_buffer("scale_in", scales[0].clone())
+        self.register_buffer("scale_out", scales[1].clone())
+        self.register_buffer("steps_since_fired", torch.zeros(n_features, dtype=torch.long))
+        directions = nn.functional.normalize(torch.randn(n_features, d_out, generator=generator), dim=1)
+        self.W_dec = nn.Parameter(directions * (1.0 if recipe.decoder_norm == "unit" else recipe.decoder_init_norm))
+        if recipe.encoder_init == "kaiming":
+            bound = (6 / d_in) ** 0.5
+            directions = torch.empty(n_features, d_in).uniform_(-bound, bound, generator=generator)
+        self.W_enc = nn.Parameter(directions.clone())
+        self.b_enc = nn.Parameter(torch.zeros(n_features))
+        self.b_dec = nn.Parameter(centers[0].cpu() / scales[0].cpu())
+        self.b_dec_out = nn.Parameter(centers[1].cpu() / scales[1].cpu())
+        self.W_skip = nn.Parameter(torch.zeros(d_out, d_in)) if recipe.skip_connection else None
+        start = torch.full((n_features,), recipe.jumprelu_threshold).log()
+        self.log_threshold = nn.Parameter(start) if recipe.activation == "jumprelu" else None
+        self.to(inputs.device)
+
+    @property
+    def threshold(self) -> Float[Tensor, " n_features"]:
+        """jumprelu's thresholds, above 0 by construction."""
+        return self.log_threshold.exp()
+
+    def forward(self, x: Float[Tensor, "token d_in"]) -> Output:
+        """Read scaled inputs."""
+        recipe, centered = self.recipe, x - self.b_dec
+        if recipe.activation == "topk":
+            active = encode_top_k(centered, self.W_enc, self.b_enc, recipe.k, getattr(torch, recipe.encoder_dtype))
+            decoded, features, pre = decode_active(active, self.W_dec), None, None
+            positive = active.values > 0
+            fired = torch.zeros(len(self.W_dec), dtype=torch.bool, device=x.device)
+            fired[active.indices[positive]] = True
+            l0 = positive.sum(1).float().mean()
+        else:
+            pre = linear(centered, self.W_enc, self.b_enc)
+            if recipe.activation == "relu":
+                features = pre.relu()
+                support = is_active = features > 0
+            else:
+                features = jump_relu(pre, self.threshold, recipe.jumprelu_bandwidth)
+                is_active = pre > self.threshold
+                support = is_active | near_threshold(pre, self.threshold, recipe.jumprelu_bandwidth)
+            decoded = decode_masked(features, support, self.W_dec)
+            fired, l0 = is_active.any(0), is_active.sum(1).float().mean()
+        reconstruction = decoded + self.b_dec_out
+        if self.W_skip is not None:
+            reconstruction = reconstruction + linear(x, self.W_skip)
+        return Output(reconstruction, features, pre, fired, l0)
+
+    @torch.no_grad()
+    def count_silence(self, fired: Bool[Tensor, " n_features"]) -> None:
+        """Note which features were active in a step."""
+        self.steps_since_fired += 1
+        self.steps_since_fired[fired] = 0
+
+    @property
+    def dead(self) -> Bool[Tensor, " n_features"]:
+        """Features that have been silent for the recipe's window."""
+        return self.steps_since_fired >= self.recipe.dead_feature_window
+
+    @torch.no_grad()
+    def normalize_decoder(self) -> None:
+        """Give the decoder's rows length 1 again."""
+        self.W_dec /= self.W_dec.norm(dim=1, keepdim=True).clamp(min=SMALL)
+
+    @torch.no_grad()
+    def remove_parallel_gradient(self) -> None:
+        """Take from each decoder row's gradient the part along the row, which the norm constraint would undo."""
+        unit = nn.functional.normalize(self.W_dec, dim=1)
+        self.W_dec.grad -= (self.W_dec.grad * unit).sum(1, keepdim=True) * unit
+
+    @torch.no_grad()
+    def export(self, sites: Sites) -> Transcoder:
+        """The transcoder in the units of the model, float32 on the CPU: scales and input bias folded in.
+
+        Decoder rows get length 1 where that changes nothing, so that activations of different features compare: with topk the activations
+        decide which features are active, so there only all rows together are scaled.
+        """
+        scale_in, scale_out = self.scale_in.cpu().double(), self.scale_out.cpu().double()
+        lengths = self.W_dec.cpu().double().norm(dim=1).clamp(min=SMALL)
+        if self.recipe.activation == "topk":
+            lengths = lengths.mean().expand_as(lengths)
+        lengths = lengths * scale_out
+        activation: nn.Module = nn.ReLU()
+        if self.recipe.activation == "topk":
+            activation = TopK(self.recipe.k)
+        elif self.recipe.activation == "jumprelu":
+            activation = JumpReLU((self.threshold.cpu().double() * lengths).float())
+        return Transcoder.from_matrices(
+            (self.W_enc.cpu().double() * (lengths / scale_in)[:, None]).float().T,
+            (self.b_enc.cpu().double() * lengths).float(),
+            (self.W_dec.cpu().double() * (scale_out / lengths)[:, None]).float(),
+            (self.b_dec_out.cpu().double() * scale_out).float(),
+            b_dec=(self.b_dec.cpu().double() * scale_in).float(),
+            W_skip=None if self.W_skip is None else (self.W_skip.cpu().double() * (scale_out / scale_in)).float(),
+            activation=activation,
+            sites=sites,
+        )
+
+
+def center(sample: Float[Tensor, "token d"], method: str) -> Float[Tensor, " d"]:
+    """The mean, the geometric median (Weiszfeld's iteration) or zero."""
+    middle = sample.mean(0)
+    if method == "zeros":
+        return torch.zeros_like(middle)
+    if method == "geometric_median":
+        for _ in range(MEDIAN_STEPS):
+            weights = 1 / (sample - middle).norm(dim=1).clamp(min=SMALL)
+            previous, middle = middle, (sample * weights[:, None]).sum(0) / weights.sum()
+            if (middle - previous).norm() <= MEDIAN_TOLERANCE * middle.norm():
+                break
+    return middle

@@ -1,0 +1,192 @@
+"""A training from texts to a transcoder: it continues exactly, can be loaded, and refuses what it cannot use."""
+
+import json
+import resource
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from huggingface.load import load_model_and_tokenizer
+from huggingface.loaders import load_transcoder
+from huggingface.transcoder import JumpReLU, TopK
+from sae_training import train as train_module
+from sae_training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from sae_training.config import TrainingConfig
+from sae_training.train import train
+from sae_training.trainer import LayerTrainer
+from util.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def no_wandb(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+@pytest.fixture
+def settings(model_folder, texts_file, tmp_path):
+    def make(name="run", **changes):
+        values = {
+            "MODEL_NAME": str(model_folder),
+            "layer_num": [1, 2],
+            "dataset": str(texts_file),
+            "output_file_path": str(tmp_path / name),
+            "context_size": 16,
+            "store_batch_size": 4,
+            "n_batches_in_buffer": 4,
+            "n_evaluation_contexts": 5,
+            "train_batch_size": 25,
+            "total_training_tokens": 300,
+            "k": 4,
+            "wandb_log_frequency": 1,
+            "device": "cpu",
+        }
+        return TrainingConfig(**values | changes)
+
+    return make
+
+
+def weights(config):
+    return {path.parent.name: load_file(path) for path in sorted(config.output.glob("layer_*/sae*.safetensors"))}
+
+
+@pytest.mark.parametrize("recipe", [{}, {"activation": "relu", "decoder_norm": "unit", "use_ghost_grads": True, "dead_feature_window": 2}])
+def test_a_broken_training_continues_to_the_same_weights(settings, monkeypatch, recipe):
+    whole, broken = settings("whole", **recipe), settings("broken", **recipe)
+    train(whole)
+    original = LayerTrainer.train_step
+
+    def breaks(self, *arguments, **options):
+        if self.step == 9 and self.layer == 2:
+            raise KeyboardInterrupt
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(LayerTrainer, "train_step", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken)
+    assert load_checkpoint(broken.output)["step"] == 8 and not weights(broken)
+    monkeypatch.setattr(LayerTrainer, "train_step", original)
+    train(broken)
+    assert weights(whole).keys() == {"layer_1", "layer_2"}
+    for layer, tensors in weights(whole).items():
+        for name, tensor in tensors.items():
+            assert torch.equal(tensor, weights(broken)[layer][name]), (layer, name)
+    for name in ("metrics.jsonl", "metrics.json"):
+        assert (whole.output / name).read_text() == (broken.output / name).read_text()
+    assert len((whole.output / "metrics.jsonl").read_text().splitlines()) == whole.steps
+    train(broken)  # finished: nothing is trained, the same is written
+    assert (whole.output / "metrics.json").read_text() == (broken.output / "metrics.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [{}, {"skip_connection": True}, {"activation": "relu"}, {"activation": "jumprelu", "sparsity_penalty": "tanh", "jumprelu_threshold": 0.1}],
+    ids=["topk", "skip", "relu", "jumprelu"],
+)
+def test_what_is_saved_computes_what_was_trained(settings, model_folder, recipe):
+    config = settings(**recipe, layer_num=[1])
+    model, tokenizer = load_model_and_tokenizer(str(model_folder), "cpu")
+    training = train_module.Training(config, model, tokenizer)
+    training.run()
+    training.finish()
+    loaded = load_transcoder(config.output / "layer_1")
+    assert isinstance(loaded.activation, {"topk": TopK, "relu": torch.nn.ReLU, "jumprelu": JumpReLU}[config.activation])
+    trained = training.trainers[1].transcoder
+    x, _ = training.buffer.pool[1]
+    expected = trained(x / trained.scale_in).reconstruction.detach() * trained.scale_out
+    assert (loaded(x) - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert loaded.sites.reads == "blocks.1.mlp.hook_in" and loaded.sites.writes == "blocks.1.mlp.hook_out"
+
+
+def test_training_learns(settings):
+    figures = train(settings(total_training_tokens=4_000, lr=1e-2, expansion_factor=8, layer_num=[1], separate_texts=True, context_size=64))[1]
+    assert figures.fvu < 0.6 and figures.l0 <= 4 and figures.tokens > 100
+    assert figures.ce_loss_without_sae != figures.ce_loss_with_sae != figures.ce_loss_with_ablation
+
+
+def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
+    short, numbers = tmp_path / "short.txt", tmp_path / "numbers.jsonl"
+    short.write_text("int x;\n\nint y;")
+    numbers.write_text('{"n": 1}\n')
+    cases = {
+        "no layer 9": {"layer_num": [9]},
+        "no column of texts source": {"text_column": "source"},
+        "no column text": {"dataset": str(numbers)},
+        "There is no file": {"dataset": "missing.jsonl"},
+        "only 9 tokens, less than one context of 16": {"dataset": str(short), "n_evaluation_contexts": 1},
+        "behind the 118 texts": {"n_evaluation_contexts": 118, "separate_texts": True, "context_size": 4000},
+        "more than the 32 features": {"k": 33, "expansion_factor": 1},
+        "no hook point blocks.1.ln7": {"hook_point": "ln7", "layer_num": [1]},
+        "Plain hooks know": {"hook_point": "ln2.hook_normalized", "hooks": "plain"},
+    }
+    for text, changes in cases.items():
+        config = settings(text, **changes)
+        if "behind" in text:
+            lines = texts_file.read_text().splitlines()[:118] + [json.dumps({"text": ""})] * 2
+            (tmp_path / "empty_end.jsonl").write_text("\n".join(lines))
+            config = settings(text, **changes, dataset=str(tmp_path / "empty_end.jsonl"))
+        with pytest.raises(UserError, match=text):
+            train(config)
+        assert not config.output.exists()
+    for text, changes in {
+        "--activation gelu is none of relu": {"activation": "gelu"},
+        "--layer_num must be given": {"layer_num": []},
+        "more than half of the buffer": {"train_batch_size": 1000},
+        "names a layer twice": {"layer_num": [1, 1]},
+        "is not in --layer_num": {"hook_point": "blocks.8.mlp.hook_in"},
+    }.items():
+        with pytest.raises(UserError, match=text):
+            settings(**changes)
+
+
+def test_nan_in_the_loss_stops_the_training(settings):
+    with pytest.raises(UserError, match="loss of layer 1 is nan at step 1"):
+        train(settings(lr=1e38, layer_num=[1]))
+
+
+def test_checkpoints_of_others_are_refused(settings, model_folder, tmp_path):
+    config = settings(layer_num=[1])
+    train(config)
+    with pytest.raises(UserError, match=r"--expansion_factor 4 \(now 2\)"):
+        train(settings(layer_num=[1], expansion_factor=2))
+    path = config.output / CHECKPOINT_FILE
+    state = load_checkpoint(config.output)
+    state["layers"][1]["transcoder"]["W_enc"] = torch.zeros(128, 64)
+    save_checkpoint(config.output, state)
+    with pytest.raises(UserError, match=r"W_enc in the checkpoint of layer 1 has shape \[128, 64\].*\[128, 32\]"):
+        train(config)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(UserError, match="is damaged"):
+        train(config)
+    train(settings(layer_num=[1], restart=True))
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
+    save_checkpoint(tmp_path, {"settings": {}, "step": 1, "layers": {}, "buffer": {}, "contexts": {}})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # every file ends there, as on a full disk
+    try:
+        with pytest.raises(UserError, match="Cannot write .*checkpoint.pt"):
+            save_checkpoint(tmp_path, {"settings": {}, "step": 2, "layers": {0: torch.zeros(10**6)}, "buffer": {}, "contexts": {}})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert load_checkpoint(tmp_path)["step"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_FILE]
+
+
+def test_the_command(settings, monkeypatch, capsys):
+    config = settings(layer_num=[1])
+    arguments = ["--MODEL_NAME", config.MODEL_NAME, "--layer_num", "1", "--dataset", config.dataset, "--output_file_path", str(config.output)]
+    sizes = ["--preset", "transcoder_circuits", "--expansion_factor", "2", "--train_batch_size", "20", "--context_size", "16"]
+    sizes += ["--n_batches_in_buffer", "4", "--store_batch_size", "4", "--total_training_tokens", "60", "--n_evaluation_contexts", "3"]
+    monkeypatch.setattr(sys, "argv", ["train", *arguments, *sizes])
+    train_module.main()
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split()[:2] == ["layer", "FVU"] and table[1].split()[0] == "1"
+    metadata = json.loads((config.output / "layer_1" / "cfg.json").read_text())["metadata"]
+    assert metadata["hook_name"] == "blocks.1.ln2.hook_normalized" and metadata["hook_name_out"] == "blocks.1.hook_mlp_out"
+    assert metadata["training"]["lr"] == 4e-4 and metadata["training"]["expansion_factor"] == 2
+    monkeypatch.setattr(sys, "argv", ["train", *arguments, "--restart", *sizes, "--activation", "gelu"])
+    with pytest.raises(UserError, match="gelu"):
+        train_module.main()
