@@ -6,16 +6,17 @@ its active features. --demo runs all stages on the small model that comes with t
 
 import sys
 
-from tcpe.config import RunConfig, add_flags
+from tcpe.config import RunConfig
 from util.cli import ArgumentParser, run_main
 from util.errors import UserError
+from util.flags import add_flags
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--demo", action="store_true", help="run every stage on the embedded model and print one table; takes minutes")
     parser.add_argument("--demo_seed", type=int, help="with --demo: draw fresh test functions with this seed")
-    add_flags(parser)
+    add_flags(parser, RunConfig)
     given = vars(parser.parse_args())
     demo, demo_seed = given.pop("demo"), given.pop("demo_seed")
     if demo_seed is not None and not demo:

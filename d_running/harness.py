@@ -100,7 +100,9 @@ def d_literal(kind: str, value: Any) -> str:
         BenchmarkError: if the type is not one of KECode's, or the value does not fit into it.
     """
     if kind.endswith("[]") and isinstance(value, list | tuple):
-        return f"[{', '.join(_element(kind[:-2], item) for item in value)}]"
+        literal = f"[{', '.join(_element(kind[:-2], item) for item in value)}]"
+        is_untyped = kind.endswith("[][]") and value and not any(value)  # `[[], []]` has the type void[][]
+        return f"cast({kind}) {literal}" if is_untyped else literal
     if kind in _INTEGER_BITS and isinstance(value, int) and not isinstance(value, bool):
         limit = 1 << (_INTEGER_BITS[kind] - 1)
         if -limit < value < limit:

@@ -23,7 +23,7 @@ _RESULTS = re.compile(r"(?P<type>\w+(?:\[\])+)\s+results\s*=\s*(?=\[)")
 _CALL = re.compile(rf"\b{FUNCTION_NAME}\s*\(")
 _EXACT, _TOLERANT = re.compile(r"\bresults\[\w+\]\s*==\s*$"), re.compile(r"\b(?:close|allClose)\s*\(\s*results\[\w+\]\s*,\s*$")
 _TOKEN = re.compile(
-    r"""\s*(?:cast\(\w+\)\s*)?(?:(?P<punctuation>[\[\],])|(?P<text>"(?:\\.|[^"\\])*"|`[^`]*`|r"[^"]*")|(?P<char>'(?:\\.[^']*|[^'\\])')
+    r"""\s*(?:cast\(\w+[][]*\)\s*)?(?:(?P<punctuation>[\[\],])|(?P<text>"(?:\\.|[^"\\])*"|`[^`]*`|r"[^"]*")|(?P<char>'(?:\\.[^']*|[^'\\])')
     |(?P<hex>[-+]?0[xX][\da-fA-F_]+)[uUL]*|(?P<integer>[-+]?\d[\d_]*(?=[^\d_.eEfF]))[uUL]*
     |(?P<real>[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d+)(?:[eE][-+]?\d+)?)[fFL]*|(?P<property>-?\w+\.\w+)|(?P<word>true|false|null))""",
     re.VERBOSE | re.DOTALL,

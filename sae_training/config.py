@@ -1,58 +1,52 @@
 """The configuration of a training: one dataclass, from which the flags, their help and their checks come."""
 
-import argparse
 import dataclasses
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from util.errors import UserError
-
-
-def _flag(default: Any, help: str) -> Any:
-    """A field with its help text."""
-    how = {"default_factory": lambda: list(default)} if isinstance(default, list) else {"default": default}
-    return dataclasses.field(**how, metadata={"help": help})
+from util.flags import check_choices, flag
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How one transcoder is trained; each field is the flag of its name. Names that transcoder_circuits has are its names."""
 
-    expansion_factor: int = _flag(4, "number of features divided by the width of the MLP's input")
-    activation: Literal["relu", "topk", "jumprelu"] = _flag("topk", "what makes the features sparse")
-    k: int = _flag(32, "topk: number of active features a token")
-    l1_coefficient: float = _flag(4e-2, "relu, jumprelu: weight of the sparsity penalty")
-    l1_warm_up_steps: int = _flag(1000, "steps over which that weight rises from 0")
-    l1_decoder_norm: Literal["weighted", "plain"] = _flag("weighted", "whether an activation counts times the norm of its decoder row")
-    sparsity_penalty: Literal["l0", "tanh"] = _flag("l0", "jumprelu: the number of active features, or the tanh of their activations")
-    tanh_scale: float = _flag(4.0, "jumprelu: factor of the activation inside the tanh")
-    jumprelu_threshold: float = _flag(0.01, "jumprelu: threshold at the start")
-    jumprelu_bandwidth: float = _flag(0.05, "jumprelu: width of the kernel that gives the threshold a gradient")
-    skip_connection: bool = _flag(False, "add a linear path from input to output")
-    decoder_norm: Literal["free", "unit"] = _flag("free", "unit: decoder rows keep length 1, and no gradient works along them")
-    encoder_init: Literal["transpose", "kaiming"] = _flag("transpose", "the encoder at the start: the decoder's transpose, or random")
-    decoder_init_norm: float = _flag(0.1, "length of the decoder rows at the start")
-    b_dec_init_method: Literal["geometric_median", "mean", "zeros"] = _flag("geometric_median", "input and output biases at the start")
-    normalize_activations: Literal["unit_mean_norm", "none"] = _flag(
+    expansion_factor: int = flag(4, "number of features divided by the width of the MLP's input")
+    activation: Literal["relu", "topk", "jumprelu"] = flag("topk", "what makes the features sparse")
+    k: int = flag(32, "topk: number of active features a token")
+    l1_coefficient: float = flag(4e-2, "relu, jumprelu: weight of the sparsity penalty")
+    l1_warm_up_steps: int = flag(1000, "steps over which that weight rises from 0")
+    l1_decoder_norm: Literal["weighted", "plain"] = flag("weighted", "whether an activation counts times the norm of its decoder row")
+    sparsity_penalty: Literal["l0", "tanh"] = flag("l0", "jumprelu: the number of active features, or the tanh of their activations")
+    tanh_scale: float = flag(4.0, "jumprelu: factor of the activation inside the tanh")
+    jumprelu_threshold: float = flag(0.01, "jumprelu: threshold at the start")
+    jumprelu_bandwidth: float = flag(0.05, "jumprelu: width of the kernel that gives the threshold a gradient")
+    skip_connection: bool = flag(False, "add a linear path from input to output")
+    decoder_norm: Literal["free", "unit"] = flag("free", "unit: decoder rows keep length 1, and no gradient works along them")
+    encoder_init: Literal["transpose", "kaiming"] = flag("transpose", "the encoder at the start: the decoder's transpose, or random")
+    decoder_init_norm: float = flag(0.1, "length of the decoder rows at the start")
+    b_dec_init_method: Literal["geometric_median", "mean", "zeros"] = flag("geometric_median", "input and output biases at the start")
+    normalize_activations: Literal["unit_mean_norm", "none"] = flag(
         "unit_mean_norm", "scale inputs and outputs while training; the scale is folded into the saved weights"
     )
-    mse_norm: Literal["none", "token"] = _flag("none", "token: divide each token's squared error by the norm of its target, and by the width")
-    aux_coefficient: float = _flag(1 / 32, "topk: weight of the loss that lets dead features explain what is left")
-    k_aux: int | None = _flag(None, "topk: number of dead features a token in that loss; by default half of the output's width")
-    use_ghost_grads: bool = _flag(False, "relu, jumprelu: ghost gradients for dead features")
-    dead_feature_window: int = _flag(1000, "a feature is dead after so many steps without firing")
-    dead_feature_threshold: float = _flag(1e-8, "the metrics call a feature dead if it fires on a smaller share of the tokens")
-    lr: float = _flag(1e-3, "learning rate of Adam")
-    lr_scheduler_name: Literal["constantwithwarmup", "lineardecay"] = _flag("lineardecay", "lineardecay falls to 0 over the last steps")
-    lr_warm_up_steps: int = _flag(100, "steps over which the learning rate rises from 0")
-    lr_decay_share: float = _flag(0.4, "lineardecay: share of the steps over which it falls")
-    train_batch_size: int = _flag(1024, "tokens of one step")
-    total_training_tokens: int = _flag(2_000_000, "tokens to train on; a shorter dataset is read again")
-    encoder_dtype: Literal["float32", "bfloat16"] = _flag("float32", "topk: type of the encoder's product")
-    seed: int = _flag(42, "seed of all randomness")
+    mse_norm: Literal["none", "token"] = flag("none", "token: divide each token's squared error by the norm of its target, and by the width")
+    aux_coefficient: float = flag(1 / 32, "topk: weight of the loss that lets dead features explain what is left")
+    k_aux: int | None = flag(None, "topk: number of dead features a token in that loss; by default half of the output's width")
+    use_ghost_grads: bool = flag(False, "relu, jumprelu: ghost gradients for dead features")
+    dead_feature_window: int = flag(1000, "a feature is dead after so many steps without firing")
+    dead_feature_threshold: float = flag(1e-8, "the metrics call a feature dead if it fires on a smaller share of the tokens")
+    lr: float = flag(1e-3, "learning rate of Adam")
+    lr_scheduler_name: Literal["constantwithwarmup", "lineardecay"] = flag("lineardecay", "lineardecay falls to 0 over the last steps")
+    lr_warm_up_steps: int = flag(100, "steps over which the learning rate rises from 0")
+    lr_decay_share: float = flag(0.4, "lineardecay: share of the steps over which it falls")
+    train_batch_size: int = flag(1024, "tokens of one step")
+    total_training_tokens: int = flag(2_000_000, "tokens to train on; a shorter dataset is read again")
+    encoder_dtype: Literal["float32", "bfloat16"] = flag("float32", "topk: type of the encoder's product")
+    seed: int = flag(42, "seed of all randomness")
 
     @property
     def steps(self) -> int:
@@ -65,10 +59,9 @@ class Recipe:
         Raises:
             UserError: naming the flag.
         """
+        check_choices(self)
         for field in dataclasses.fields(self):
-            value, choices = getattr(self, field.name), get_args(field.type) if get_origin(field.type) is Literal else ()
-            if choices and value not in choices:
-                raise UserError(f"--{field.name} {value} is none of {', '.join(choices)}.")
+            value = getattr(self, field.name)
             if type(value) in (int, float) and not value >= _LEAST.get(field.name, 0):
                 raise UserError(f"--{field.name} must be at least {_LEAST.get(field.name, 0)}, not {value}.")
         for name in ("lr", "jumprelu_threshold", "jumprelu_bandwidth", "decoder_init_norm"):
@@ -100,29 +93,29 @@ _LEAST = {
 class TrainingConfig(Recipe):
     """A recipe, and what it is applied to."""
 
-    MODEL_NAME: str = _flag("", "model folder in Hugging Face's format, or a model's name on the hub (required)")
-    layer_num: list[int] = _flag([], "number of the layer, counted from 0; several train one transcoder each on the same texts (required)")
-    dataset: str = _flag("", "texts: a .txt, .jsonl, .csv or .parquet file, or a dataset on the hub, which is streamed (required)")
-    output_file_path: str = _flag("", "folder for everything that this run writes (required)")
-    text_column: str | None = _flag(None, "column of the texts; by default the first known of text, content, code, prompt")
-    separate_texts: bool = _flag(False, "a context is one text, cut at --context_size; by default texts are packed one behind the other")
-    keep_first_token: bool = _flag(False, "train on a context's first token too, whose activations are huge and depend on no text")
-    hook_point: str = _flag("mlp.hook_in", "what the transcoder reads, in TransformerLens's names, with or without blocks.LAYER.")
-    out_hook_point: str = _flag("mlp.hook_out", "what it learns to write")
-    hooks: Literal["auto", "bridge", "plain"] = _flag(
+    MODEL_NAME: str = flag("", "model folder in Hugging Face's format, or a model's name on the hub (required)")
+    layer_num: list[int] = flag([], "number of the layer, counted from 0; several train one transcoder each on the same texts (required)")
+    dataset: str = flag("", "texts: a .txt, .jsonl, .csv or .parquet file, or a dataset on the hub, which is streamed (required)")
+    output_file_path: str = flag("", "folder for everything that this run writes (required)")
+    text_column: str | None = flag(None, "column of the texts; by default the first known of text, content, code, prompt")
+    separate_texts: bool = flag(False, "a context is one text, cut at --context_size; by default texts are packed one behind the other")
+    keep_first_token: bool = flag(False, "train on a context's first token too, whose activations are huge and depend on no text")
+    hook_point: str = flag("mlp.hook_in", "what the transcoder reads, in TransformerLens's names, with or without blocks.LAYER.")
+    out_hook_point: str = flag("mlp.hook_out", "what it learns to write")
+    hooks: Literal["auto", "bridge", "plain"] = flag(
         "auto", "TransformerLens's bridge, or plain hooks on the MLP; auto: the bridge if it knows the model"
     )
-    context_size: int = _flag(128, "tokens of one context")
-    store_batch_size: int = _flag(32, "contexts that the model reads at a time")
-    n_batches_in_buffer: int = _flag(20, "such batches whose activations are kept and shuffled; half are replaced at a time")
-    n_evaluation_contexts: int = _flag(64, "contexts at the beginning of the dataset that are kept for the evaluation")
-    n_checkpoints: int = _flag(3, "number of checkpoints to continue from, the last one at the end")
-    wandb_log_frequency: int = _flag(10, "steps between two lines of metrics")
-    restart: bool = _flag(False, "begin again even if there is a checkpoint")
-    dtype: Literal["float32", "float16", "bfloat16"] = _flag("float32", "type of the model's weights")
-    device: str = _flag("auto", "where the model and the transcoders are: auto, cpu, cuda, cuda:1, ...")
-    trust_remote_code: bool = _flag(False, "let code that comes with a model run")
-    run_name: str | None = _flag(None, "the run's name in WandB; by default the output folder's")
+    context_size: int = flag(128, "tokens of one context")
+    store_batch_size: int = flag(32, "contexts that the model reads at a time")
+    n_batches_in_buffer: int = flag(20, "such batches whose activations are kept and shuffled; half are replaced at a time")
+    n_evaluation_contexts: int = flag(64, "contexts at the beginning of the dataset that are kept for the evaluation")
+    n_checkpoints: int = flag(3, "number of checkpoints to continue from, the last one at the end")
+    wandb_log_frequency: int = flag(10, "steps between two lines of metrics")
+    restart: bool = flag(False, "begin again even if there is a checkpoint")
+    dtype: Literal["float32", "float16", "bfloat16"] = flag("float32", "type of the model's weights")
+    device: str = flag("auto", "where the model and the transcoders are: auto, cpu, cuda, cuda:1, ...")
+    trust_remote_code: bool = flag(False, "let code that comes with a model run")
+    run_name: str | None = flag(None, "the run's name in WandB; by default the output folder's")
 
     @property
     def output(self) -> Path:
@@ -190,25 +183,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     }
 }
 """Recipes of others under their own names; a flag that is given comes before a preset's."""
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Give ``parser`` one flag per field of ``TrainingConfig``, and ``--preset``; a flag that is not given sets nothing."""
-    parser.add_argument("--preset", choices=PRESETS, help="start from the recipe of that project; other flags change it")
-    hints = get_type_hints(TrainingConfig)
-    for field in sorted(dataclasses.fields(TrainingConfig), key=lambda field: "(required)" not in field.metadata["help"]):
-        hint, default = hints[field.name], field.default
-        shown = f" (default: {default})" if default not in ("", None, False, dataclasses.MISSING) else ""
-        options: dict[str, Any] = {"help": field.metadata["help"].replace("%", "%%") + shown, "default": argparse.SUPPRESS}
-        if hint is bool:
-            options["action"] = "store_true"
-        elif get_origin(hint) is Literal:
-            options["choices"] = get_args(hint)
-        elif hint == list[int]:
-            options |= {"type": int, "nargs": "+"}
-        else:
-            options["type"] = next(kind for kind in get_args(hint) or (hint,) if kind is not type(None))
-        parser.add_argument(f"--{field.name}", **options)
 
 
 def config_from(arguments: dict[str, Any]) -> TrainingConfig:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sae_training.config import TrainingConfig, add_flags, config_from, differences
+from sae_training.config import PRESETS, TrainingConfig, config_from, differences
 from util.cli import ArgumentParser, run_main
 from util.errors import CheckpointError, UserError
+from util.files import write_atomically, write_json
+from util.flags import add_flags
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -130,7 +133,6 @@ class Training:
 
         from huggingface.transcoder import save_transcoder
         from sae_training.evaluation import EPSILON, evaluate
-        from util.files import write_atomically
 
         config = self.config
         transcoders = {layer: trainer.export(self.sites[layer]) for layer, trainer in self.trainers.items()}
@@ -169,7 +171,6 @@ def train(config: TrainingConfig) -> dict[int, Evaluation]:
         UserError: for anything that the user can mend.
     """
     from huggingface.load import load_model_and_tokenizer
-    from util.files import write_json
     from util.seeds import set_seed
 
     set_seed(config.seed)
@@ -188,14 +189,15 @@ def train(config: TrainingConfig) -> dict[int, Evaluation]:
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    add_flags(parser)
+    parser.add_argument("--preset", choices=PRESETS, help="start from the recipe of that project; other flags change it")
+    add_flags(parser, TrainingConfig)
     config = config_from(vars(parser.parse_args()))
     figures = train(config)
     rows = ["layer     FVU     L0   dead  loss recovered"]
     for layer, found in figures.items():
         recovered = "-" if found.loss_recovered is None else f"{found.loss_recovered:.4f}"
         rows.append(f"{layer:5d}  {found.fvu:.4f}  {found.l0:5.1f}  {found.dead_features:5d}  {recovered:>14}")
-    print("\n".join(rows))  # noqa: T201
+    sys.stdout.write("\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,89 +1,81 @@
 """A run's configuration: one dataclass, from which the flags, their help and their checks come."""
 
-import argparse
-import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from tcpe.lim import Lim, parse_edit, parse_lim
 from util.errors import UserError
+from util.flags import check_choices, flag
 
 Stage = Literal["noKE", "TCPE_pre", "TCPE"]
 REFERENCE = "reference"
 """The ``MODEL_NAME`` of the rule-based translator, which needs no model."""
 
 
-def _flag(default: Any, help: str, parse: Callable[[str], Any] | None = None) -> Any:
-    """A field with its help text, and how its flag's text becomes a value where the annotation does not say it."""
-    how = {"default_factory": lambda: list(default)} if isinstance(default, list) else {"default": default}
-    return dataclasses.field(**how, metadata={"help": help, "parse": parse})
-
-
 @dataclass(frozen=True)
 class RunConfig:
     """Everything that one run of ``run_tcpe.py`` depends on; each field is the flag of its name."""
 
-    MODEL_NAME: str = _flag("", "model folder in Hugging Face's format, a model's name on the hub, or reference: rules, no model (required)")
-    without_rule: list[str] = _flag([], "rules of the reference that are switched off, so that it errs as models do")
-    layer_num: int = _flag(-1, "number of the layer to edit, counted from 0 (required)")
-    TC_layer_file: str | None = _flag(None, "transcoder that replaces that layer's MLP; without it the MLP itself is edited")
-    TC_sites: list[str] = _flag([], "where the transcoder reads and writes, as mlp_in mlp_out; by default what its checkpoint says")
-    output_file_path: str = _flag("", "folder for everything that this run writes (required)")
-    alg_name: Stage = _flag("", "noKE: no edit; TCPE_pre: compute an edit and apply all of it; TCPE: its active columns (required)")
-    mlp_or_tc: str | None = _flag(None, "kind of edit, MLP, TC_ef2, ...: names the requests' column; by default TC or MLP")
-    i: int | None = _flag(None, "row of the edit request in --edit_sequence_path, counted from 0 (required, but for noKE)")
-    more_edits: list[str] = _flag([], "further rows whose saved updates TCPE applies too, each ROW, ROW:LIM or ROW:LIM:DECAY")
-    edit_sequence_path: str = _flag("data/edit_requests.csv", "CSV of edit requests and their target clusters")
-    fact_token: Literal["subject_last", "subject_first", "subject_first_after_last", "last"] = _flag(
+    MODEL_NAME: str = flag("", "model folder in Hugging Face's format, a model's name on the hub, or reference: rules, no model (required)")
+    without_rule: list[str] = flag([], "rules of the reference that are switched off, so that it errs as models do")
+    layer_num: int = flag(-1, "number of the layer to edit, counted from 0 (required)")
+    TC_layer_file: str | None = flag(None, "transcoder that replaces that layer's MLP; without it the MLP itself is edited")
+    TC_sites: list[str] = flag([], "where the transcoder reads and writes, as mlp_in mlp_out; by default what its checkpoint says")
+    output_file_path: str = flag("", "folder for everything that this run writes (required)")
+    alg_name: Stage = flag("", "noKE: no edit; TCPE_pre: compute an edit and apply all of it; TCPE: its active columns (required)")
+    mlp_or_tc: str | None = flag(None, "kind of edit, MLP, TC_ef2, ...: names the requests' column; by default TC or MLP")
+    i: int | None = flag(None, "row of the edit request in --edit_sequence_path, counted from 0 (required, but for noKE)")
+    more_edits: list[str] = flag([], "further rows whose saved updates TCPE applies too, each ROW, ROW:LIM or ROW:LIM:DECAY")
+    edit_sequence_path: str = flag("data/edit_requests.csv", "CSV of edit requests and their target clusters")
+    fact_token: Literal["subject_last", "subject_first", "subject_first_after_last", "last"] = flag(
         "subject_last", "token at which the edit acts: of the subject, or the prompt's last one"
     )
-    mom2_n_samples: int = _flag(500_000, "number of texts for the second moment of the activations")
-    mom2_dataset: str = _flag("codeparrot/codeparrot-clean-valid", "texts: a .txt, .jsonl, .csv or .parquet file, or a hub dataset")
-    epsilon: float = _flag(1e-8, "added to the second moment's diagonal, for features that never fire")
-    context_template_length_params: list[list[int]] = _flag(
+    mom2_n_samples: int = flag(500_000, "number of texts for the second moment of the activations")
+    mom2_dataset: str = flag("codeparrot/codeparrot-clean-valid", "texts: a .txt, .jsonl, .csv or .parquet file, or a hub dataset")
+    epsilon: float = flag(1e-8, "added to the second moment's diagonal, for features that never fire")
+    context_template_length_params: list[list[int]] = flag(
         [[10, 1]], "JSON list of [length, n]: n sampled texts of that many tokens are put before the prompt", json.loads
     )
-    v_num_grad_steps: int = _flag(600, "number of gradient steps for the value")
-    v_lr: float = _flag(0.05, "learning rate for the value")
-    clamp_norm_factor: int = _flag(4, "the value's shift is at most this many times as long as the value itself")
-    kl_factor: float = _flag(0.0625, "weight of the term that keeps what the model says of the subject itself")
-    v_weight_decay: float = _flag(1e-3, "weight of the shift's relative squared length")
-    skip_site_check: bool = _flag(False, "use a transcoder even if it fits the layer badly, or another site better")
-    save_k_v_upd: bool = _flag(False, "save the computed update under --save_path")
-    save_path: str | None = _flag(None, "folder that updates are saved to and loaded from; by default updates in --container_workspace")
-    upd_decay: float = _flag(1.1, "TCPE divides the update by this")
-    lim: Lim = _flag(
+    v_num_grad_steps: int = flag(600, "number of gradient steps for the value")
+    v_lr: float = flag(0.05, "learning rate for the value")
+    clamp_norm_factor: int = flag(4, "the value's shift is at most this many times as long as the value itself")
+    kl_factor: float = flag(0.0625, "weight of the term that keeps what the model says of the subject itself")
+    v_weight_decay: float = flag(1e-3, "weight of the shift's relative squared length")
+    skip_site_check: bool = flag(False, "use a transcoder even if it fits the layer badly, or another site better")
+    save_k_v_upd: bool = flag(False, "save the computed update under --save_path")
+    save_path: str | None = flag(None, "folder that updates are saved to and loaded from; by default updates in --container_workspace")
+    upd_decay: float = flag(1.1, "TCPE divides the update by this")
+    lim: Lim = flag(
         0.1,
         "TCPE keeps the columns of features whose activation is at least this; 20% means a share of the largest activation, top:16 the 16 "
         "most active features, -1 all columns",
         parse_lim,
     )
-    abla_exp: bool = _flag(False, "ablation: TCPE zeroes exactly those columns and keeps the others")
-    container_workspace: str = _flag("", "folder for intermediate files that runs share: statistics, compiled verdicts (required)")
-    originals_path: str = _flag("data/kecode/originals", "benchmark: folder of ID.java, or its kecode.csv")
-    d_params_path: str = _flag("data/kecode/d_with_params", "benchmark: folder of ID.d, the test programs")
-    translate_only: bool = _flag(False, "translate, and judge nothing")
-    invalidate_cache: bool = _flag(False, "throw away what earlier runs left in the output folder and the caches")
-    translation_batch_size: int = _flag(0, "number of functions that are translated at a time (required)")
-    preKE_cluster_result: str = _flag("", "the clustering of a noKE run; noKE writes it there (required)")
-    max_length: int = _flag(8, "number of an error message's first tokens that are compared")
-    threshold: float = _flag(0.9, "least cosine similarity of messages in one cluster")
-    embedding_model: str = _flag("builtin", "embedding of messages: builtin, or a sentence-transformers model")
-    dtype: Literal["float32", "float16", "bfloat16"] = _flag("float32", "type of the model's weights")
-    device: str = _flag("auto", "where the model runs: auto, cpu, cuda, cuda:1, ...")
-    device_map: str | None = _flag(None, "Hugging Face's map over several devices, e.g. auto")
-    seed: int = _flag(0, "seed of all randomness")
-    jobs: int | None = _flag(None, "programs compiled and run at a time; by default one per processor")
-    trust_remote_code: bool = _flag(False, "let code that comes with a model run")
-    d_compiler: str = _flag("ldc2", "the D compiler, an LDC, DMD or GDC, by name or path")
-    fast_judge: bool = _flag(False, "compile many translations by one command; the verdicts are the same")
-    strict_verdict: bool = _flag(False, "keep the expected results out of the programs that judge")
-    allow_unsafe_execution: bool = _flag(False, "run translations even where only resource limits contain them")
-    allow_version_change: bool = _flag(False, "compare clusterings even if compiler, model or clustering settings differ")
-    run_name: str | None = _flag(None, "the run's name in WandB; by default the output folder's")
+    abla_exp: bool = flag(False, "ablation: TCPE zeroes exactly those columns and keeps the others")
+    container_workspace: str = flag("", "folder for intermediate files that runs share: statistics, compiled verdicts (required)")
+    originals_path: str = flag("data/kecode/originals", "benchmark: folder of ID.java, or its kecode.csv")
+    d_params_path: str = flag("data/kecode/d_with_params", "benchmark: folder of ID.d, the test programs")
+    translate_only: bool = flag(False, "translate, and judge nothing")
+    invalidate_cache: bool = flag(False, "throw away what earlier runs left in the output folder and the caches")
+    translation_batch_size: int = flag(0, "number of functions that are translated at a time (required)")
+    preKE_cluster_result: str = flag("", "the clustering of a noKE run; noKE writes it there (required)")
+    max_length: int = flag(8, "number of an error message's first tokens that are compared")
+    threshold: float = flag(0.9, "least cosine similarity of messages in one cluster")
+    embedding_model: str = flag("builtin", "embedding of messages: builtin, or a sentence-transformers model")
+    dtype: Literal["float32", "float16", "bfloat16"] = flag("float32", "type of the model's weights")
+    device: str = flag("auto", "where the model runs: auto, cpu, cuda, cuda:1, ...")
+    device_map: str | None = flag(None, "Hugging Face's map over several devices, e.g. auto")
+    seed: int = flag(0, "seed of all randomness")
+    jobs: int | None = flag(None, "programs compiled and run at a time; by default one per processor")
+    trust_remote_code: bool = flag(False, "let code that comes with a model run")
+    d_compiler: str = flag("ldc2", "the D compiler, an LDC, DMD or GDC, by name or path")
+    fast_judge: bool = flag(False, "compile many translations by one command; the verdicts are the same")
+    strict_verdict: bool = flag(False, "keep the expected results out of the programs that judge")
+    allow_unsafe_execution: bool = flag(False, "run translations even where only resource limits contain them")
+    allow_version_change: bool = flag(False, "compare clusterings even if compiler, model or clustering settings differ")
+    run_name: str | None = flag(None, "the run's name in WandB; by default the output folder's")
 
     @property
     def is_reference(self) -> bool:
@@ -129,10 +121,7 @@ class RunConfig:
             required.append("i")
         if missing := [name for name in required if getattr(self, name) in ("", None)]:
             raise UserError(f"{', '.join('--' + name for name in missing)} must be given; --help says what for.")
-        for field in dataclasses.fields(self):
-            choices, value = get_args(field.type) if get_origin(field.type) is Literal else (), getattr(self, field.name)
-            if choices and value not in choices:
-                raise UserError(f"--{field.name} {value} is none of {', '.join(choices)}.")
+        check_choices(self)
         if self.is_reference and self.alg_name != "noKE":
             raise UserError(
                 f"--MODEL_NAME {REFERENCE} has no weights to edit, so --alg_name {self.alg_name} does not go with it: an edit of the reference is "
@@ -186,24 +175,3 @@ _LEAST = {
 def _is_pair_of_counts(value: Any) -> bool:
     """Whether ``value`` is a list of two positive integers."""
     return isinstance(value, list) and len(value) == 2 and all(type(number) is int and number > 0 for number in value)
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Give ``parser`` one flag per field of ``RunConfig``; a flag that is not given sets nothing."""
-    hints = get_type_hints(RunConfig)
-    for field in dataclasses.fields(RunConfig):
-        hint = hints[field.name]
-        default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
-        help_text = field.metadata["help"].replace("%", "%%") + (f" (default: {default})" if default not in ("", None, False) else "")
-        options: dict[str, Any] = {"help": help_text, "default": argparse.SUPPRESS}
-        if hint is bool:
-            options["action"] = "store_true"
-        elif field.metadata["parse"]:
-            options["type"] = field.metadata["parse"]
-        elif get_origin(hint) is Literal:
-            options["choices"] = get_args(hint)
-        elif hint == list[str]:
-            options["nargs"] = "*"
-        else:
-            options["type"] = next(kind for kind in get_args(hint) or (hint,) if kind is not type(None))
-        parser.add_argument(f"--{field.name}", **options)

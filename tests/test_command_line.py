@@ -131,7 +131,7 @@ MISTAKES = {
     "no model": (["--MODEL_NAME", "/no/such/model"], "There is no model folder /no/such/model"),
     "a layer beyond the model": (["--layer_num", "6"], "lacks layer_6"),
     "a row out of range": (["--i", "99"], "--i 99 is out of range"),
-    "a lim above every activation": (["--lim", "1e9"], "No feature reaches --lim 1e.09: the largest activation is"),
+    "a lim above every activation": (["--lim", "1e9"], "No feature reaches --lim 1000000000.0: the largest activation is"),
     "no transcoder": (["--TC_layer_file", "/no/such/transcoder"], "There is no transcoder"),
     "no requests": (["--edit_sequence_path", "/no/such.csv"], "Cannot read the edit requests"),
     "no benchmark": (["--originals_path", "/no/java", "--d_params_path", "/no/d"], "does not exist"),
@@ -139,7 +139,7 @@ MISTAKES = {
     "an unwritable folder": (["--output_file_path", "/proc/no"], "Cannot write"),
     "another saved update": (["--save_path", "/no/updates"], "There is no saved update"),
     "an unknown stage": (["--alg_name", "ROME"], "ROME"),
-    "no number": (["--lim", "much"], "invalid float value"),
+    "no number": (["--lim", "much"], "--lim much must be an activation"),
 }
 
 
@@ -202,7 +202,7 @@ def test_an_update_for_another_weight_is_refused(work: Path) -> None:
     with requests.open(newline="") as file:
         rows = [row | {f"layer_{LAYER}_MLP": ""} for row in csv.DictReader(file)]
     write(requests, rows)
-    command = flags(work, "TCPE", "other_weight", "--mlp_or_tc", "MLP", "--edit_sequence_path", str(requests))
+    command = flags(work, "TCPE", "other_weight", "--mlp_or_tc", "MLP", "--edit_sequence_path", str(requests), "--allow_version_change")
     at = command.index("--TC_layer_file")
     del command[at : at + 2]
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="was made for a weight of shape"):

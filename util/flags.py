@@ -33,8 +33,8 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
             options["choices"] = get_args(hint)
         else:
             options["type"] = kind
-        if get_origin(hint) is list:
-            options["nargs"] = "*"
+            if get_origin(hint) is list:
+                options["nargs"] = "*"
         parser.add_argument(f"--{field.name}", **options)
 
 

@@ -227,7 +227,7 @@ def test_a_threshold_that_is_no_cosine_is_refused():
     assert len(cluster_results(RESULTS, EMBED, 1).names) == 10  # equal messages only
 
 
-descriptions = st.text(st.characters() | st.sampled_from('\r\n\t",;\0\ufeff\udcff'), max_size=40)
+descriptions = st.text(st.characters(codec="utf-8") | st.sampled_from('\r\n\t",;\0\ufeff\udcff'), max_size=40)
 
 
 @given(st.lists(descriptions, min_size=1, max_size=4))

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from tcpe.config import RunConfig, add_flags
+from tcpe.config import RunConfig
 from util.cli import ArgumentParser
 from util.errors import UserError
+from util.flags import add_flags
 
 GIVEN = [
     *("--MODEL_NAME", "m", "--layer_num", "4", "--output_file_path", "out", "--alg_name", "TCPE", "--i", "0"),
@@ -19,7 +20,7 @@ GIVEN = [
 
 def parse(*more):
     parser = ArgumentParser()
-    add_flags(parser)
+    add_flags(parser, RunConfig)
     return RunConfig(**vars(parser.parse_args([*GIVEN, *more])))
 
 
