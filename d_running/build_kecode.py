@@ -306,6 +306,8 @@ def _shortened(text: str) -> str:
 
 def _check_output(output: Path) -> None:
     """See that only an earlier build's files would be replaced."""
+    if output.exists() and not output.is_dir():
+        raise BenchmarkError(f"{output} is a file; name a folder as --output_path.")
     if (output / REPORT_FILE).exists():
         return
     for folder, suffix in (ORIGINALS, TEST_PROGRAMS):

@@ -410,6 +410,11 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=10, help="how many of the largest clusters get a draft (%(default)s)")
     parser.add_argument("--examples", type=int, default=5, help="examples of each on the page (%(default)s)")
     arguments = parser.parse_args()
+    for name in ("clusters", "examples"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name} must be at least 1, not {getattr(arguments, name)}.")
+    if arguments.layer_num is not None and arguments.layer_num < 0:
+        raise UserError(f"--layer_num must be at least 0, not {arguments.layer_num}.")
     before, folder = read_clustering(arguments.before), clustering_folder(arguments.before)
     run = _run_settings(folder)
     given = {name: value for name, value in vars(arguments).items() if value is not None}

@@ -55,9 +55,7 @@ def load_samples(originals_path: Path, d_params_path: Path | None = None) -> lis
         raise BenchmarkError(f"{originals_path} is not a kecode.csv, so the folder of D test programs is needed too: give --d_params_path.")
     else:
         samples = _from_folders(originals_path, Path(d_params_path))
-    for sample in samples:
-        if not NAME.fullmatch(sample.name):
-            raise BenchmarkError(f"The sample name {sample.name!r} in {originals_path} is no file name; use letters, digits, '_', '-' and '.'.")
+    _check_names(samples, originals_path)
     samples = sorted(map(_checked, samples), key=lambda sample: sample.name)
     broken = [sample for sample in samples if sample.problem]
     if len(broken) == len(samples):
@@ -71,7 +69,7 @@ def load_functions(originals_path: Path) -> list[Sample]:
     """The Java functions alone, sorted by name; their test programs are empty, and not needed.
 
     Raises:
-        BenchmarkError: if the folder or CSV is missing or holds no function, or a name comes twice.
+        BenchmarkError: if the folder or CSV is missing or holds no function, or a name comes twice or is none.
     """
     path = Path(originals_path)
     if path.suffix.lower() == ".csv":
@@ -80,10 +78,22 @@ def load_functions(originals_path: Path) -> list[Sample]:
         samples = [_from_files(name, file) for name, file in _files(path, ".java").items()]
         if not samples:
             raise BenchmarkError(f"The folder {path} holds no ID.java; name a folder of Java functions.")
+    _check_names(samples, path)
     for sample in samples:
         if sample.problem:
             log.warning("A sample is left out: %s", sample.problem)
     return sorted(samples, key=lambda sample: sample.name)
+
+
+def _check_names(samples: Sequence[Sample], path: Path) -> None:
+    """See that each name, which becomes that of a file, is one.
+
+    Raises:
+        BenchmarkError: for the first that is not.
+    """
+    for sample in samples:
+        if not NAME.fullmatch(sample.name):
+            raise BenchmarkError(f"The sample name {sample.name!r} in {path} is no file name; use letters, digits, '_', '-' and '.'.")
 
 
 def _checked(sample: Sample) -> Sample:
@@ -127,11 +137,11 @@ def _files(folder: Path, suffix: str) -> dict[str, Path]:
 def _from_csv(path: Path, columns: Sequence[str] = CSV_COLUMNS) -> list[Sample]:
     csv.field_size_limit(sys.maxsize)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
-                raise BenchmarkError(f"{path} has no column {missing[0]}; it needs {', '.join(columns)}.")
+                raise BenchmarkError(f"{path} has no column {missing[0]} but {', '.join(reader.fieldnames or [])}; it needs {', '.join(columns)}.")
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BenchmarkError(f"Cannot read the samples {path}: {error}.") from error

@@ -1,5 +1,6 @@
 """What an edit did: the metrics of one clustering against the one before."""
 
+import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -14,6 +15,8 @@ from util.files import write_json
 METRICS_FILE = "metrics.json"
 DIGEST = "_digest"
 """Ends the name of a setting that stands for another one's content: of two such the digests are compared, and the names are shown."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ def evaluate(before: Clustering, after: Clustering, target_clusters: Sequence[st
             different and ``allow_version_change`` is not set.
     """
     check_same_samples((result.name for result in before.results), (result.name for result in after.results))
+    if unknown := [which for which, made in (("before", before), ("after", after)) if "compiler" not in made.made_with]:
+        log.warning("Which compiler and settings made the clustering %s is not known; that may set them apart.", " and ".join(unknown))
     check_comparable(before.made_with, after.made_with, allow_version_change)
     check_targets(before, target_clusters)
     targets = set(target_clusters)

@@ -78,7 +78,8 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
         os.close(descriptor)
     code = os.waitstatus_to_exitcode(status)
     cpu_seconds = usage.ru_utime + usage.ru_stime
-    if code == -signal.SIGXCPU or (code == -signal.SIGKILL and not stopped_by and cpu_seconds >= request["cpu_seconds"]):
+    # Whatever the signal: LLVM catches SIGXCPU to print a backtrace, and may break down in that.
+    if code == -signal.SIGXCPU or (code < 0 and not stopped_by and cpu_seconds >= request["cpu_seconds"]):
         stopped_by = "cpu"
     errors, verdict = (bytes(data[: most[end]]).decode("utf-8", "replace") for end, data in output.items())
     return {"exit_code": code, "errors": errors, "verdict": verdict, "stopped_by": stopped_by}

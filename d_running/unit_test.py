@@ -21,7 +21,7 @@ from d_running.execution import ErrorKind, Judge, Verdict
 from d_running.harness import harness_version, plain_program
 from d_running.sandbox import Tier, choose_tier
 from d_running.strict import strict_test
-from util.errors import BenchmarkError
+from util.errors import BenchmarkError, UserError
 from util.files import read_json, write_json
 
 RESULTS_FILE = "results.json"
@@ -96,8 +96,11 @@ def run_unit_tests(
 
     Raises:
         BenchmarkError: if the folder does not exist or holds no translation of these samples.
-        UserError: if there is no compiler or no containment.
+        UserError: if a limit is below 1, or there is no compiler or no containment.
     """
+    for name, value in (("jobs", 1 if jobs is None else jobs), ("compile_limit", compile_limit), ("run_limit", run_limit)):
+        if value < 1:
+            raise UserError(f"--{name} must be at least 1, not {value}.")
     compiler, tier = find_compiler(d_compiler), choose_tier(allow_unsafe_execution)
     functions = read_translations(Path(translations), samples)
     salt = [compiler.version, compiler.front_end, compiler.flags, tier, compile_limit, run_limit, strict_verdict, harness_version()]
@@ -142,7 +145,7 @@ def read_translations(folder: Path, samples: list[Sample]) -> dict[str, str]:
     """
     if not folder.is_dir():
         raise BenchmarkError(f"The folder of translations {folder} does not exist; translate first or name another folder.")
-    paths = {path.stem: path for path in folder.iterdir() if path.suffix == TRANSLATION_SUFFIX}
+    paths = {path.stem: path for path in folder.iterdir() if path.suffix == TRANSLATION_SUFFIX and path.is_file()}
     found = {sample.name: paths.pop(sample.name) for sample in samples if sample.name in paths}
     if not found:
         raise BenchmarkError(f"None of the {len(paths)} .d files in {folder} is named after one of the {len(samples)} samples.")
@@ -238,8 +241,10 @@ def read_results(path: Path) -> list[Result]:
         results = [Result(**entry) for entry in entries]
     except TypeError as error:
         raise BenchmarkError(f"{path} is not a list of results ({error}); run the unit tests again.") from error
-    if wrong := [result for result in results if not _is_result(result)]:
-        raise BenchmarkError(f"{path} has the entry {wrong[0]}, which is no result; run the unit tests again.")
+    if not results:
+        raise BenchmarkError(f"{path} holds no result; run the unit tests again.")
+    if wrong := [entry for entry, result in zip(entries, results, strict=True) if not _is_result(result)]:
+        raise BenchmarkError(f"{path} has the entry {json.dumps(wrong[0])[:200]}, which is no result; run the unit tests again.")
     if len({result.path for result in results}) != len(results):
         raise BenchmarkError(f"{path} names a sample twice; run the unit tests again.")
     return sorted(results, key=lambda result: result.name)
@@ -247,7 +252,9 @@ def read_results(path: Path) -> list[Result]:
 
 def _is_result(result: Result) -> bool:
     texts, counts = (result.path, result.description), (result.correct, result.total)
-    return all(type(text) is str for text in texts) and all(type(count) is int for count in counts) and result.error in get_args(ErrorKind)
+    if not (all(type(text) is str for text in texts) and all(type(count) is int for count in counts) and result.error in get_args(ErrorKind)):
+        return False
+    return result.success is (result.error == "No") and 0 <= result.correct <= result.total
 
 
 def main() -> None:

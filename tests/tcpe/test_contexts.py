@@ -67,6 +67,7 @@ def test_the_token_is_at_the_subject_s_end_exactly_where_tokens_end_there(kind, 
 def test_a_target_follows_its_prompt_without_changing_it(kind, prompt, target):
     tokenizer = TOKENIZERS[kind]
     assume(kind == "bytes" or not prompt.startswith(" "))
+    assume("<s>" not in prompt + target)  # which decoding leaves out
     context = locate(tokenizer, "", "", prompt, "last")
     try:
         ids = target_ids(tokenizer, context, target)

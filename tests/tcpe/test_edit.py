@@ -55,6 +55,13 @@ def test_fast_path_agrees_with_naive_rome(model):
     torch.testing.assert_close(value.start, start, rtol=1e-4, atol=1e-5)
     assert (value.shift - shift).norm() < 1e-4 * shift.norm()
 
+    with torch.no_grad():  # the change of the weight is the outer product of both vectors, so their lengths may differ
+        right = (start + shift - projection(key)).double() / (key.double() @ naive_direction)
+    update = make_update(model, LAYER, key, direction, value)
+    outer, naive_outer = torch.outer(update.value_shift, update.key_direction).double(), torch.outer(right, naive_direction)
+    assert torch.cosine_similarity(update.value_shift.double(), right, dim=0) > 0.9999
+    assert (outer - naive_outer).norm() < 1e-3 * naive_outer.norm()
+
 
 def test_edited_weight_maps_key_to_value_and_is_restored_to_the_bit(model):
     key = compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts)
