@@ -86,6 +86,10 @@ class CallTranslator(ExpressionTranslator):
         name, nodes, kind = node.child_by_field_name("name").text.decode(), _arguments(node), owner.type
         if kind.name == "[]":
             return self._array_call(node, owner, name)
+        if name == "remove" and kind.name == "Iterator":
+            raise unsupported(node)
+        if name in ("put", "remove") and kind.name in MAPS and node.parent.type not in ("expression_statement", "lambda_expression"):
+            raise unsupported(node)  # the value that was there before
         if name == "sort" and kind.name in LISTS:
             return self._sorted(owner, [], nodes[0] if nodes and nodes[0].type != "null_literal" else None, kind.element)
         if name in ("computeIfAbsent", "merge") and kind.name in MAPS:
@@ -288,9 +292,14 @@ class CallTranslator(ExpressionTranslator):
 
     def _object_creation_expression(self, node: "Node") -> Expression:
         written = type_of(node.child_by_field_name("type"))
+        if _child(node, "class_body") is not None:
+            raise unsupported(node)
         if written.name == "PriorityQueue":
             return self._new_priority_queue(node, written)
         arguments = [self.value(child) for child in _arguments(node)]
+        if written == STRING and len(arguments) == 3:
+            part = "{0.owner}[{1} .. {1.operand} + {2.operand}]"
+            return self.string(self.made(part, arguments[0].type, *arguments))
         if written == STRING:
             return self.string(arguments[0]) if arguments else Expression('""', STRING)
         if written.is_box:

@@ -179,6 +179,8 @@ class _Translation(CallTranslator):
             kind = base
             if value is not None and (base.name == "var" or (base.name in SETS | LISTS and value.type.name == "List")):
                 kind = value.type  # such as the keys of a map, which are an array in D
+                if base.name == "Iterator":
+                    kind = JavaType("Iterator", value.type.arguments)
             declared = self.declared(declarator, kind)
             self.types[name] = self.types[name] if base.name != "Object" else kind
             types.add(declared.rpartition(" ")[0])

@@ -727,3 +727,10 @@ int solution() {
     }
     return s;
 }
+
+// a part of an array as a string
+String solution() {
+    char[] letters = "abcdef".toCharArray();
+    int k = 2;
+    return new String(letters, 1, k + 1) + new String(letters, k, 0) + new String(letters);
+}
