@@ -22,7 +22,7 @@ from d_running.harness import plain_program
 from d_running.java_text import natural_java
 from d_running.java_to_d import RULES, translate_java
 from d_running.translate import d_function
-from d_running.unit_test import Result, read_translations, run_unit_tests
+from d_running.unit_test import Result, UnitTestConfig, read_translations, run_unit_tests
 from util.errors import BenchmarkError
 from util.files import write_text
 
@@ -102,12 +102,9 @@ def main() -> None:
         programs = {sample.name: plain_program(sample.test_program, functions[sample.name]) for sample in samples}
 
         def judged(mode: str, **options: bool) -> dict[str, Verdict]:
-            return {
-                result.name: _verdict(result)
-                for result in run_unit_tests(
-                    folder, samples, Path(scratch, mode), cache_dir=Path(scratch, mode), jobs=arguments.jobs, run_limit=arguments.run_limit, **options
-                )
-            }
+            output = Path(scratch, mode)
+            config = UnitTestConfig(output, arguments.jobs, run_limit=arguments.run_limit, **options)
+            return {result.name: _verdict(result) for result in run_unit_tests(folder, samples, output, config)}
 
         ways: dict[str, Callable[[], dict[str, Verdict]]] = {
             "plain": lambda: {name: plain_verdict(text, arguments.run_limit) for name, text in tqdm(programs.items(), "Plain")},

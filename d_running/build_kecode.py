@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from d_running.dataset import CSV_COLUMNS, NAME, java_function
-from d_running.gold import GOLD_NAME, INTEGER_BITS, GoldSample, Unusable, compilation_unit, converted, d_type, gold_pairs, read_gold
-from d_running.harness import render_test_program
+from d_running.gold import GOLD_NAME, GoldSample, Unusable, compilation_unit, converted, d_type, gold_pairs, read_gold
+from d_running.harness import INTEGER_BITS, render_test_program
 from d_running.oracles import Answer, Answers
 from d_running.oracles.java_oracle import JavaMethod, has_jdk, java_results, java_version
 from d_running.oracles.python_oracle import PythonFunction, python_results

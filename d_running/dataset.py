@@ -13,7 +13,7 @@ from pathlib import Path
 from d_running.harness import check_test_program
 from util.errors import BenchmarkError
 
-_JAVA_MARKER = "//TOFILL"
+JAVA_MARKER = "//TOFILL"
 _CLASS_HEADER = re.compile(r"\bclass\s+\w+[^{;]*\{")
 NAME = re.compile(r"[\w-][\w.-]*")
 CSV_COLUMNS = ("id", "function_java", "d_with_params")
@@ -155,6 +155,6 @@ def _from_csv(path: Path, columns: Sequence[str] = CSV_COLUMNS) -> list[Sample]:
 
 def java_function(source: str) -> str:
     """The function of a benchmark file: what stands between the class header and ``//TOFILL``, else the whole text."""
-    body, marker, _ = source.partition(_JAVA_MARKER)
+    body, marker, _ = source.partition(JAVA_MARKER)
     header = _CLASS_HEADER.search(body) if marker else None
     return textwrap.dedent(body[header.end() if header else 0 :].strip("\n")).strip()

@@ -7,24 +7,20 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from d_running.dataset import JAVA_MARKER
+from d_running.harness import INTEGER_BITS, REAL_TYPES
+from d_running.java_to_d.syntax import java_parser
+from d_running.java_to_d.types import BOXES
 from util.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node
 
 GOLD_NAME = "f_gold"
-JAVA_MARKER = "//TOFILL"
-INTEGER_BITS = {"byte": 8, "short": 16, "int": 32, "long": 64}
-REAL_TYPES = ("float", "double")
 
-_BOXES = {
-    "Boolean": "boolean", "Byte": "byte", "Short": "short", "Integer": "int", "Long": "long", "Float": "float", "Double": "double",
-    "Character": "char",
-}  # fmt: skip
 _D_NAMES = {"boolean": "bool", "String": "string"}
 _SCALARS = {*INTEGER_BITS, *REAL_TYPES, "char", "boolean", "String"}
 _UNUSED_IMPORT = re.compile(r"^\s*import\s+javafx\b[^;\n]*;", re.MULTILINE)  # TransCoder's files name it and the JDK has it no more
@@ -123,14 +119,6 @@ def compilation_unit(java: str) -> str:
     return _UNUSED_IMPORT.sub("", java.partition(JAVA_MARKER)[0]) + "\n}\n"
 
 
-@cache
-def _parser() -> "Parser":
-    import tree_sitter_java
-    from tree_sitter import Language, Parser
-
-    return Parser(Language(tree_sitter_java.language()))
-
-
 def java_signature(java: str) -> Signature:
     """The signature of ``f_gold`` in a Java file of the set.
 
@@ -139,7 +127,7 @@ def java_signature(java: str) -> Signature:
     """
     if JAVA_MARKER not in java:
         raise Unusable(f"its Java has no marker {JAVA_MARKER}")
-    root = _parser().parse(compilation_unit(java).encode("utf-8", "surrogatepass")).root_node
+    root = java_parser().parse(compilation_unit(java).encode("utf-8", "surrogatepass")).root_node
     classes = [node for node in root.named_children if node.type == "class_declaration"]
     methods = [
         (owner, node) for owner in classes for node in owner.child_by_field_name("body").named_children
@@ -170,7 +158,7 @@ def _field(node: "Node", name: str) -> str:
 
 def _java_type(written: str, whose: str) -> str:
     base, bracket, rest = written.partition("[")
-    scalar = _BOXES.get(base, base)
+    scalar = BOXES.get(base, base)
     if scalar not in _SCALARS:
         article = "" if scalar == "void" else "a "
         raise Unusable(f"{whose} {article}{written}, which KECode has no D form for")

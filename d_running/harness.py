@@ -15,7 +15,7 @@ RUNNER_SOURCE = Path(__file__).with_name("runner.d")
 
 IMPORTS = "".join(f"import std.{name};\n" for name in ("stdio", "math", "conv", "algorithm"))
 REAL_TYPES = ("float", "double")
-_INTEGER_BITS = {"byte": 8, "short": 16, "int": 32, "long": 64}
+INTEGER_BITS = {"byte": 8, "short": 16, "int": 32, "long": 64}
 _SMALLEST_NORMAL = {"float": 2.0**-126, "double": 2.0**-1022}
 TOLERANCE = "1e-6"
 
@@ -103,8 +103,8 @@ def d_literal(kind: str, value: Any) -> str:
         literal = f"[{', '.join(_element(kind[:-2], item) for item in value)}]"
         is_untyped = kind.endswith("[][]") and value and not any(value)  # `[[], []]` has the type void[][]
         return f"cast({kind}) {literal}" if is_untyped else literal
-    if kind in _INTEGER_BITS and isinstance(value, int) and not isinstance(value, bool):
-        limit = 1 << (_INTEGER_BITS[kind] - 1)
+    if kind in INTEGER_BITS and isinstance(value, int) and not isinstance(value, bool):
+        limit = 1 << (INTEGER_BITS[kind] - 1)
         if -limit < value < limit:
             return str(value)
         if value == -limit:

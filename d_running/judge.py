@@ -20,7 +20,6 @@ from d_running.cluster import (
     read_clustering,
     write_clustering,
 )
-from d_running.compiler import DEFAULT_COMPILER
 from d_running.d_source import first_function
 from d_running.dataset import Sample, load_samples
 from d_running.embedding import BUILTIN, embedding_settings, load_embedder
@@ -28,7 +27,7 @@ from d_running.evaluation import METRICS_FILE, Metrics, check_comparable, check_
 from d_running.harness import FUNCTION_NAME as D_NAME
 from d_running.java_text import FUNCTION_NAME as JAVA_NAME
 from d_running.translate import SUFFIX, d_function
-from d_running.unit_test import CACHE_DIR, COMPILE_LIMIT, RUN_LIMIT, read_translations, run_unit_tests
+from d_running.unit_test import UnitTestConfig, read_translations, run_unit_tests
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError
 from util.files import write_json, write_text
@@ -41,23 +40,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class JudgeConfig:
+class JudgeConfig(UnitTestConfig):
     """How to judge; every field is the flag of its name."""
 
-    cache_dir: Path = flag(CACHE_DIR, "where verdicts are kept between runs")
-    jobs: int | None = flag(None, "programs judged at a time; by default one per processor")
     embedding_model: str = flag(BUILTIN, "embedding of messages: builtin, or a sentence-transformers model")
     max_length: int = flag(MAX_LENGTH, "number of an error message's first tokens that are compared")
     threshold: float = flag(THRESHOLD, "cosine above which messages are alike")
     trust_remote_code: bool = flag(False, "let the embedding model run its own code")
-    compile_limit: int = flag(COMPILE_LIMIT, "seconds of processor time to compile a translation")
-    run_limit: int = flag(RUN_LIMIT, "seconds of processor time to run its tests")
-    allow_unsafe_execution: bool = flag(False, "run translations even where nothing but resource limits contains them")
     allow_version_change: bool = flag(False, "compare with a clustering that another compiler, model or other settings made")
-    invalidate_cache: bool = flag(False, "judge everything anew")
-    d_compiler: str = flag(DEFAULT_COMPILER, "an LDC, DMD or GDC, by name or path")
-    fast_judge: bool = flag(False, "compile many translations by one command; the verdicts are the same")
-    strict_verdict: bool = flag(False, "keep the expected results out of the programs that judge")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -90,20 +80,7 @@ def judge(
         check_comparable(before.made_with, made_with, config.allow_version_change)
         check_targets(before, target_clusters)
     embed = load_embedder(config.embedding_model, config.max_length, config.trust_remote_code)
-    results = run_unit_tests(
-        translations,
-        samples,
-        output,
-        cache_dir=config.cache_dir,
-        jobs=config.jobs,
-        compile_limit=config.compile_limit,
-        run_limit=config.run_limit,
-        allow_unsafe_execution=config.allow_unsafe_execution,
-        invalidate_cache=config.invalidate_cache,
-        d_compiler=config.d_compiler,
-        fast_judge=config.fast_judge,
-        strict_verdict=config.strict_verdict,
-    )
+    results = run_unit_tests(translations, samples, output, config)
     clustering = cluster_results(results, embed, config.threshold, made_with | compiler_of(output))
     if before is not None:
         clustering = align(clustering, before, embed, config.threshold)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from d_running.harness import FUNCTION_NAME, MARKER, TOLERANCE
+from d_running.harness import FUNCTION_NAME, INTEGER_BITS, MARKER, TOLERANCE
 from util.errors import BenchmarkError
 
 VALUES_SOURCE = Path(__file__).with_name("kecode_values.d")
@@ -32,7 +32,6 @@ _ESCAPE = re.compile(
     r"\\(?:x(?P<byte>[\da-fA-F]{2})|u(?P<point>[\da-fA-F]{4})|U(?P<long_point>[\da-fA-F]{8})|(?P<octal>[0-7]{1,3})|(?P<letter>.))", re.DOTALL
 )
 _LETTERS = {"n": 10, "r": 13, "t": 9, "a": 7, "b": 8, "f": 12, "v": 11}
-_BITS = {"byte": 8, "short": 16, "int": 32, "long": 64}
 _SENT = re.compile(r"[\[\]]|(?P<kind>[iu])(?P<size>[1248]):(?P<integer>-?\d+) |(?P<real>[fdr]):(?P<bits>[\da-f]{16})(?P<inexact>~?) ")
 
 _LONGEST = 1 << 20
@@ -156,8 +155,8 @@ def _literal(token: re.Match[str]) -> Value:
         return [] if token["word"] == "null" else int(token["word"] == "true")
     kind, _, what = token["property"].lstrip("-").partition(".")
     sign = -1 if token["property"].startswith("-") else 1
-    if kind in _BITS and what in ("min", "max"):
-        half = 1 << (_BITS[kind] - 1)
+    if kind in INTEGER_BITS and what in ("min", "max"):
+        half = 1 << (INTEGER_BITS[kind] - 1)
         return sign * (-half if what == "min" else half - 1)
     if kind in ("float", "double") and what in ("nan", "infinity"):
         return sign * float(what)

@@ -1,6 +1,5 @@
 """Judging translations: each is compiled with its unit tests and run, in parallel, and never twice."""
 
-import argparse
 import hashlib
 import json
 import logging
@@ -21,8 +20,10 @@ from d_running.execution import ErrorKind, Judge, Verdict
 from d_running.harness import harness_version, plain_program
 from d_running.sandbox import Tier, choose_tier
 from d_running.strict import strict_test
+from util.cli import ArgumentParser
 from util.errors import BenchmarkError, UserError
 from util.files import read_json, write_json
+from util.flags import add_flags, flag
 
 RESULTS_FILE = "results.json"
 RESULTS_INFO_FILE = "results_info.json"
@@ -60,67 +61,69 @@ class Result:
         return self.path.removesuffix(TRANSLATION_SUFFIX)
 
 
-def run_unit_tests(
-    translations: Path,
-    samples: list[Sample],
-    output: Path,
-    *,
-    cache_dir: Path,
-    jobs: int | None = None,
-    compile_limit: int = COMPILE_LIMIT,
-    run_limit: int = RUN_LIMIT,
-    allow_unsafe_execution: bool = False,
-    invalidate_cache: bool = False,
-    d_compiler: str = DEFAULT_COMPILER,
-    fast_judge: bool = False,
-    strict_verdict: bool = False,
-) -> list[Result]:
+@dataclass(frozen=True)
+class UnitTestConfig:
+    """How translations are compiled and run; every field is the flag of its name."""
+
+    cache_dir: Path = flag(CACHE_DIR, "where verdicts are kept between runs, by what was compiled and with what")
+    jobs: int | None = flag(None, "programs judged at a time; by default one per processor")
+    compile_limit: int = flag(COMPILE_LIMIT, "seconds of processor time to compile a translation")
+    run_limit: int = flag(RUN_LIMIT, "seconds of processor time to run its tests")
+    allow_unsafe_execution: bool = flag(False, "run translations even where nothing but resource limits contains them")
+    invalidate_cache: bool = flag(False, "judge everything anew")
+    d_compiler: str = flag(DEFAULT_COMPILER, "an LDC, DMD or GDC, by name or path")
+    fast_judge: bool = flag(False, "compile many translations by one command; the verdicts are the same")
+    strict_verdict: bool = flag(False, "keep the expected results out of the programs that judge")
+
+    def __post_init__(self) -> None:
+        """See that the limits are positive.
+
+        Raises:
+            UserError: naming the flag that is not.
+        """
+        for name in ("jobs", "compile_limit", "run_limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"--{name} must be at least 1, not {value}.")
+
+
+def run_unit_tests(translations: Path, samples: list[Sample], output: Path, config: UnitTestConfig) -> list[Result]:
     """Judge the translation ID.d of every sample and write results.json and results_info.json.
 
     Args:
-        translations: folder of ID.d files, each a D function ``f_filled``. A sample without a file or with a problem fails with "Exception".
+        translations: folder of ID.d files, each a D function ``f_filled``. A sample without a file or with a problem fails with
+            "Exception"; so does, with ``strict_verdict``, one whose test program does not allow that.
         samples: what to judge.
         output: folder for the two files.
-        cache_dir: where verdicts are kept, by what was compiled and with what; all runs may share it.
-        jobs: how many are judged at a time, by default one per processor.
-        compile_limit, run_limit: seconds of processor time.
-        allow_unsafe_execution: run translations even where nothing but resource limits contains them.
-        invalidate_cache: judge everything anew.
-        d_compiler: name or path of an LDC, DMD or GDC.
-        fast_judge: compile many translations by one command (see `Judge.judge_together`); the verdicts and their words are the same.
-        strict_verdict: keep the expected results out of the programs (see `strict`). A sample whose test program does not allow
-            that fails with "Exception".
 
     Returns:
         One result per sample, sorted by name.
 
     Raises:
         BenchmarkError: if the folder does not exist or holds no translation of these samples.
-        UserError: if a limit is below 1, or there is no compiler or no containment.
+        UserError: if there is no compiler or no containment.
     """
-    for name, value in (("jobs", 1 if jobs is None else jobs), ("compile_limit", compile_limit), ("run_limit", run_limit)):
-        if value < 1:
-            raise UserError(f"--{name} must be at least 1, not {value}.")
-    compiler, tier = find_compiler(d_compiler), choose_tier(allow_unsafe_execution)
+    compiler, tier = find_compiler(config.d_compiler), choose_tier(config.allow_unsafe_execution)
     functions = read_translations(Path(translations), samples)
-    salt = [compiler.version, compiler.front_end, compiler.flags, tier, compile_limit, run_limit, strict_verdict, harness_version()]
-    problems = {sample.name: problem for sample in samples if (problem := _problem(sample, functions, strict_verdict))}
+    limits = [config.compile_limit, config.run_limit]
+    salt = [compiler.version, compiler.front_end, compiler.flags, tier, *limits, config.strict_verdict, harness_version()]
+    problems = {sample.name: problem for sample in samples if (problem := _problem(sample, functions, config.strict_verdict))}
     programs = {sample.name: (sample.test_program, functions[sample.name]) for sample in samples if sample.name not in problems}
     keys = {name: _digest([*salt, plain_program(*program)]) for name, program in programs.items()}
-    verdicts = {} if invalidate_cache else {key: known for key in keys.values() if (known := _known(_cache_file(cache_dir, key)))}
+    verdicts = {} if config.invalidate_cache else {key: known for key in keys.values() if (known := _known(_cache_file(config.cache_dir, key)))}
     to_judge = {key: programs[name] for name, key in keys.items() if key not in verdicts}
     if to_judge:
-        jobs = jobs or os.cpu_count() or 1
-        judge = Judge(compiler, tier, jobs, compile_limit, run_limit, strict_verdict)
-        for key, verdict in _judge_all(judge, to_judge, jobs, BATCH if fast_judge else 0):
+        jobs = config.jobs or os.cpu_count() or 1
+        judge = Judge(compiler, tier, jobs, *limits, config.strict_verdict)
+        for key, verdict in _judge_all(judge, to_judge, jobs, BATCH if config.fast_judge else 0):
             verdicts[key] = verdict
             if verdict.is_final:
-                write_json(_cache_file(cache_dir, key), asdict(verdict))
+                write_json(_cache_file(config.cache_dir, key), asdict(verdict))
     not_judged = {name: Verdict("Exception", f"Error: {problem}") for name, problem in problems.items()}
     results = [_result(sample.name, not_judged.get(sample.name) or verdicts[keys[sample.name]]) for sample in samples]
     results.sort(key=lambda result: result.name)
     write_json(Path(output) / RESULTS_FILE, [asdict(result) for result in results])
-    write_json(Path(output) / RESULTS_INFO_FILE, _info(compiler, tier, strict_verdict, results))
+    write_json(Path(output) / RESULTS_INFO_FILE, _info(compiler, tier, config.strict_verdict, results))
     log.info("%d of %d translations pass; %d programs were judged, the others known.", _passed(results), len(results), len(to_judge))
     return results
 
@@ -259,35 +262,16 @@ def _is_result(result: Result) -> bool:
 
 def main() -> None:
     """Command line: ``python -m d_running.unit_test TRANSLATIONS --originals_path … --d_params_path … --output_path …``."""
-    parser = argparse.ArgumentParser(prog="python -m d_running.unit_test", description=__doc__)
+    parser = ArgumentParser(prog="python -m d_running.unit_test", description=__doc__)
     parser.add_argument("translations", type=Path, help="folder of ID.d files, each the D function f_filled")
     parser.add_argument("--originals_path", type=Path, required=True, help="folder of ID.java files, or a kecode.csv")
     parser.add_argument("--d_params_path", type=Path, help="folder of ID.d test programs; not needed with a kecode.csv")
     parser.add_argument("--output_path", type=Path, required=True, help="folder for results.json and results_info.json")
-    parser.add_argument("--cache_dir", type=Path, default=CACHE_DIR, help="where verdicts are kept between runs (%(default)s)")
-    parser.add_argument("--jobs", type=int, help="how many to judge at a time (one per processor)")
-    parser.add_argument("--compile_limit", type=int, default=COMPILE_LIMIT, help="seconds of processor time (%(default)s)")
-    parser.add_argument("--run_limit", type=int, default=RUN_LIMIT, help="seconds of processor time (%(default)s)")
-    parser.add_argument("--allow_unsafe_execution", action="store_true", help="run even where nothing can contain the programs")
-    parser.add_argument("--invalidate_cache", action="store_true", help="judge everything anew")
-    parser.add_argument("--d_compiler", default=DEFAULT_COMPILER, help="an LDC, DMD or GDC, by name or path (%(default)s)")
-    parser.add_argument("--fast_judge", action="store_true", help="compile many translations by one command; the verdicts are the same")
-    parser.add_argument("--strict_verdict", action="store_true", help="keep the expected results out of the programs")
-    arguments = parser.parse_args()
-    results = run_unit_tests(
-        arguments.translations,
-        load_samples(arguments.originals_path, arguments.d_params_path),
-        arguments.output_path,
-        cache_dir=arguments.cache_dir,
-        jobs=arguments.jobs,
-        compile_limit=arguments.compile_limit,
-        run_limit=arguments.run_limit,
-        allow_unsafe_execution=arguments.allow_unsafe_execution,
-        invalidate_cache=arguments.invalidate_cache,
-        d_compiler=arguments.d_compiler,
-        fast_judge=arguments.fast_judge,
-        strict_verdict=arguments.strict_verdict,
-    )
+    add_flags(parser, UnitTestConfig)
+    given = vars(parser.parse_args())
+    translations, output = given.pop("translations"), given.pop("output_path")
+    samples = load_samples(given.pop("originals_path"), given.pop("d_params_path"))
+    results = run_unit_tests(translations, samples, output, UnitTestConfig(**given))
     for kind, count in Counter(result.error for result in results).most_common():
         sys.stdout.write(f"{kind:16}{count:6}\n")
 

@@ -6,18 +6,18 @@ code models really make. Statements are here, expressions in `expressions`, the 
 """
 
 from collections.abc import Iterable
-from functools import cache
 from typing import TYPE_CHECKING
 
 from d_running.java_to_d.calls import CallTranslator
 from d_running.java_to_d.d_expression import ASSIGNMENT
 from d_running.java_to_d.expressions import Facts, needs_zeros
 from d_running.java_to_d.runtime import IMPORTS, helpers
+from d_running.java_to_d.syntax import java_parser
 from d_running.java_to_d.types import BUILDERS, LISTS, MAPS, SETS, VOID, JavaType, type_of, unsupported
 from util.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node
 
 RULES = {
     "arrays": "`int dp[]` becomes `int[] dp`",
@@ -57,14 +57,6 @@ _LEAVES = {"break_statement", "continue_statement", "return_statement", "throw_s
 _CAUGHT = {"NumberFormatException": "ConvException", "Throwable": "Throwable"}
 
 
-@cache
-def _parser() -> "Parser":
-    import tree_sitter_java
-    from tree_sitter import Language, Parser
-
-    return Parser(Language(tree_sitter_java.language()))
-
-
 def translate_java(java: str, without: Iterable[str] = ()) -> str:
     """The D translation of one Java method.
 
@@ -80,7 +72,7 @@ def translate_java(java: str, without: Iterable[str] = ()) -> str:
     """
     without = frozenset(without)
     check_rules(without)
-    tree = _parser().parse(b"class C {\n" + java.encode() + b"\n}")
+    tree = java_parser().parse(b"class C {\n" + java.encode() + b"\n}")
     if tree.root_node.has_error:
         raise BenchmarkError(f"This Java does not parse: {java.strip().splitlines()[0]!r}…" if java.strip() else "The Java source is empty.")
     body = tree.root_node.children[0].child_by_field_name("body")

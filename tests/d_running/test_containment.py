@@ -12,7 +12,7 @@ import pytest
 from d_running import sandbox
 from d_running.dataset import Sample
 from d_running.harness import shared_program
-from d_running.unit_test import run_unit_tests
+from d_running.unit_test import UnitTestConfig, run_unit_tests
 from tests.d_running.hostile import AT_RUN_TIME, CHEATS, HOSTILE, ONE, RIGHT
 
 pytestmark = pytest.mark.skipif(shutil.which("ldc2") is None, reason="needs the D compiler ldc2")
@@ -30,7 +30,7 @@ def judge(folder: Path, cases: dict[str, tuple[str, str]], **options):
         (folder / "translations" / f"{name}.d").write_text(function)
     samples = [Sample(name, "", program) for name, (program, _) in cases.items()]
     options = {"run_limit": 1, "compile_limit": 1, "cache_dir": folder / "cache"} | options
-    return {result.name: result for result in run_unit_tests(folder / "translations", samples, folder / "out", **options)}
+    return {result.name: result for result in run_unit_tests(folder / "translations", samples, folder / "out", UnitTestConfig(**options))}
 
 
 @pytest.fixture

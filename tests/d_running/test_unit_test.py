@@ -12,7 +12,7 @@ import pytest
 from d_running import compiler, sandbox
 from d_running.dataset import Sample
 from d_running.harness import render_test_program
-from d_running.unit_test import read_results, run_unit_tests
+from d_running.unit_test import UnitTestConfig, read_results, run_unit_tests
 from util.errors import BenchmarkError, UserError
 
 pytestmark = pytest.mark.skipif(shutil.which("ldc2") is None, reason="needs the D compiler ldc2")
@@ -62,7 +62,7 @@ def judge(folder: Path, cases: dict[str, tuple[str, str]], **options):
         (folder / "translations" / f"{name}.d").write_bytes(function.encode("utf-8", "surrogateescape"))
     samples = [Sample(name, "", program) for name, (program, _) in cases.items()]
     options = {"run_limit": 1, "compile_limit": 2, "cache_dir": folder / "cache"} | options
-    return {result.name: result for result in run_unit_tests(folder / "translations", samples, folder / "out", **options)}
+    return {result.name: result for result in run_unit_tests(folder / "translations", samples, folder / "out", UnitTestConfig(**options))}
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_missing_translations_are_counted(tmp_path):
     (tmp_path / "translations").mkdir()
     (tmp_path / "translations" / "a.d").write_text("int f_filled(int n) { return n; }")
     samples = [Sample("b", "", ONE), Sample("a", "", ONE)]
-    results = run_unit_tests(tmp_path / "translations", samples, tmp_path, cache_dir=tmp_path)
+    results = run_unit_tests(tmp_path / "translations", samples, tmp_path, UnitTestConfig(cache_dir=tmp_path))
     assert [(result.path, result.error) for result in results] == [("a.d", "No"), ("b.d", "Exception")]
 
 
@@ -158,9 +158,9 @@ def test_a_program_that_allows_no_strict_verdict_fails_alone(tmp_path):
 def test_what_the_user_can_mend_is_said(tmp_path, monkeypatch):
     samples = [Sample("a", "", ONE)]
     with pytest.raises(BenchmarkError, match="does not exist"):
-        run_unit_tests(tmp_path / "none", samples, tmp_path, cache_dir=tmp_path)
+        run_unit_tests(tmp_path / "none", samples, tmp_path, UnitTestConfig(cache_dir=tmp_path))
     with pytest.raises(BenchmarkError, match="None of the 0"):
-        run_unit_tests(tmp_path, samples, tmp_path, cache_dir=tmp_path)
+        run_unit_tests(tmp_path, samples, tmp_path, UnitTestConfig(cache_dir=tmp_path))
     monkeypatch.setattr(sandbox, "probe_tier", lambda: "rlimits")
     with pytest.raises(UserError, match="--allow_unsafe_execution"):
         sandbox.choose_tier()
