@@ -1,0 +1,1 @@
+"""The real small model: SmolLM2 as a translator of Java to D and as a store of facts, edited."""
