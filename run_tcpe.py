@@ -6,17 +6,16 @@ its active features. --demo runs all stages on the small model that comes with t
 
 import sys
 
-from tcpe.config import RunConfig
+from stages.config import add_run_flags, run_config
 from util.cli import ArgumentParser, run_main
 from util.errors import UserError
-from util.flags import add_flags
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--demo", action="store_true", help="run every stage on the embedded model and print one table; takes minutes")
     parser.add_argument("--demo_seed", type=int, help="with --demo: draw fresh test functions with this seed")
-    add_flags(parser, RunConfig)
+    add_run_flags(parser)
     given = vars(parser.parse_args())
     demo, demo_seed = given.pop("demo"), given.pop("demo_seed")
     if demo_seed is not None and not demo:
@@ -28,14 +27,10 @@ def main() -> None:
 
         run_demo(demo_seed, given.get("invalidate_cache", False))
         return
-    config = RunConfig(**given)
-    if config.is_reference:
-        from reference_stage import run_reference as run
-    else:
-        # Only now, so that help and complaints about flags come at once: this imports torch.
-        from stages import run_stage as run
+    config = run_config(given)
+    from stages.run import run_stage  # only now, so that help and complaints about flags come at once
 
-    for name, value in run(config).items():
+    for name, value in run_stage(config).items():
         sys.stdout.write(f"{name:32} {value:.4f}\n" if isinstance(value, float) else f"{name:32} {value}\n")
 
 

@@ -16,6 +16,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from d_running.config import MAX_LENGTH, THRESHOLD
 from d_running.embedding import BUILTIN, Embedder, embedding_settings, load_embedder
 from d_running.execution import ErrorKind
 from d_running.unit_test import RESULTS_INFO_FILE, Result, read_results
@@ -25,7 +26,6 @@ from util.files import read_json, write_csv, write_json
 
 SUCCESS, CORRECTNESS = "Success", "Correctness"
 CLUSTER_JSON, CLUSTER_CSV, STATISTICS_CSV, INFO_JSON = "cluster.json", "cluster.csv", "cluster_statistics.csv", "cluster_info.json"
-MAX_LENGTH, THRESHOLD = 8, 0.9
 NAMES_FROM = "names_from"
 """Key of ``Clustering.made_with``: the digest of the clustering whose names this one has taken."""
 

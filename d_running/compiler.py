@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from d_running.config import DEFAULT_COMPILER
 from d_running.harness import RUNNER_SOURCE
 from util.errors import UserError
 
 SOURCE_NAME = "translation.d"
 """Every sample is compiled under this name, in a folder of its own: messages name no temporary path, and any ID will do."""
-DEFAULT_COMPILER = "ldc2"
 LIBRARY_NAME = "translation.so"
 _OBJECT_NAME = "translation.o"
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from d_running.config import BUILTIN
 from util.errors import UserError
 
 Embedder = Callable[[Sequence[str]], NDArray[np.float32]]
 """Maps n texts to float32 [n, dim], each row of unit length."""
 
-BUILTIN = "builtin"
 _DIMENSIONS = 1024
 _GRAM = 3
 # What is quoted, or a number, belongs to the sample more than to the error. With 0.55 two words of error and different

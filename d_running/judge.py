@@ -5,13 +5,10 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from d_running.cluster import (
-    MAX_LENGTH,
-    THRESHOLD,
     Clustering,
     align,
     cluster_results,
@@ -20,39 +17,24 @@ from d_running.cluster import (
     read_clustering,
     write_clustering,
 )
+from d_running.config import JudgeConfig
 from d_running.d_source import first_function
 from d_running.dataset import Sample, load_samples
-from d_running.embedding import BUILTIN, embedding_settings, load_embedder
+from d_running.embedding import Embedder, load_embedder
 from d_running.evaluation import METRICS_FILE, Metrics, check_comparable, check_same_samples, check_targets, evaluate, print_metrics
 from d_running.harness import FUNCTION_NAME as D_NAME
 from d_running.java_text import FUNCTION_NAME as JAVA_NAME
 from d_running.translate import SUFFIX, d_function
-from d_running.unit_test import UnitTestConfig, read_translations, run_unit_tests
+from d_running.unit_test import read_translations, run_unit_tests
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError
 from util.files import write_json, write_text
-from util.flags import add_flags, flag
+from util.flags import add_flags
 
 EXTRACTED = "extracted"
 _ANSWER_SUFFIXES = (SUFFIX, ".md", ".txt")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class JudgeConfig(UnitTestConfig):
-    """How to judge; every field is the flag of its name."""
-
-    embedding_model: str = flag(BUILTIN, "embedding of messages: builtin, or a sentence-transformers model")
-    max_length: int = flag(MAX_LENGTH, "number of an error message's first tokens that are compared")
-    threshold: float = flag(THRESHOLD, "cosine above which messages are alike")
-    trust_remote_code: bool = flag(False, "let the embedding model run its own code")
-    allow_version_change: bool = flag(False, "compare with a clustering that another compiler, model or other settings made")
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What of it must be equal in clusterings that are compared."""
-        return embedding_settings(self.embedding_model, self.max_length) | {"threshold": self.threshold}
 
 
 def judge(
@@ -63,6 +45,7 @@ def judge(
     before: Clustering | None = None,
     target_clusters: Sequence[str] = (),
     translator: Mapping[str, Any] | None = None,
+    embed: Embedder | None = None,
 ) -> tuple[Clustering, Metrics]:
     """Judge translations and write results.json and the clustering to ``output``.
 
@@ -70,6 +53,7 @@ def judge(
 
     Args:
         translator: what wrote the translations, before any edit, as far as it is known (see `Clustering.made_with`).
+        embed: the embedder that ``config`` names, if it is loaded already.
 
     Raises:
         UserError: as `run_unit_tests`, `load_embedder` and `evaluate` do.
@@ -79,7 +63,7 @@ def judge(
         check_same_samples((result.name for result in before.results), (sample.name for sample in samples))
         check_comparable(before.made_with, made_with, config.allow_version_change)
         check_targets(before, target_clusters)
-    embed = load_embedder(config.embedding_model, config.max_length, config.trust_remote_code)
+    embed = embed or load_embedder(config.embedding_model, config.max_length, config.trust_remote_code)
     results = run_unit_tests(translations, samples, output, config)
     clustering = cluster_results(results, embed, config.threshold, made_with | compiler_of(output))
     if before is not None:

@@ -14,22 +14,21 @@ from typing import Any, get_args
 
 from tqdm import tqdm
 
-from d_running.compiler import DEFAULT_COMPILER, Compiler, find_compiler
+from d_running.compiler import Compiler, find_compiler
+from d_running.config import UnitTestConfig
 from d_running.dataset import Sample, load_samples
 from d_running.execution import ErrorKind, Judge, Verdict
 from d_running.harness import harness_version, plain_program
 from d_running.sandbox import Tier, choose_tier
 from d_running.strict import strict_test
 from util.cli import ArgumentParser
-from util.errors import BenchmarkError, UserError
+from util.errors import BenchmarkError
 from util.files import read_json, write_json
-from util.flags import add_flags, flag
+from util.flags import add_flags
 
 RESULTS_FILE = "results.json"
 RESULTS_INFO_FILE = "results_info.json"
 TRANSLATION_SUFFIX = ".d"
-COMPILE_LIMIT, RUN_LIMIT = 30, 15
-CACHE_DIR = Path("runs/cache")
 BATCH = 64
 """Programs that the fast mode compiles together; more would hardly be faster, and one endless compilation stops all of them."""
 
@@ -59,32 +58,6 @@ class Result:
     def name(self) -> str:
         """The sample's ID."""
         return self.path.removesuffix(TRANSLATION_SUFFIX)
-
-
-@dataclass(frozen=True)
-class UnitTestConfig:
-    """How translations are compiled and run; every field is the flag of its name."""
-
-    cache_dir: Path = flag(CACHE_DIR, "where verdicts are kept between runs, by what was compiled and with what")
-    jobs: int | None = flag(None, "programs judged at a time; by default one per processor")
-    compile_limit: int = flag(COMPILE_LIMIT, "seconds of processor time to compile a translation")
-    run_limit: int = flag(RUN_LIMIT, "seconds of processor time to run its tests")
-    allow_unsafe_execution: bool = flag(False, "run translations even where nothing but resource limits contains them")
-    invalidate_cache: bool = flag(False, "judge everything anew")
-    d_compiler: str = flag(DEFAULT_COMPILER, "an LDC, DMD or GDC, by name or path")
-    fast_judge: bool = flag(False, "compile many translations by one command; the verdicts are the same")
-    strict_verdict: bool = flag(False, "keep the expected results out of the programs that judge")
-
-    def __post_init__(self) -> None:
-        """See that the limits are positive.
-
-        Raises:
-            UserError: naming the flag that is not.
-        """
-        for name in ("jobs", "compile_limit", "run_limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"--{name} must be at least 1, not {value}.")
 
 
 def run_unit_tests(translations: Path, samples: list[Sample], output: Path, config: UnitTestConfig) -> list[Result]:

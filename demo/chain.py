@@ -15,8 +15,8 @@ from demo.datasets import VALIDATION_SEED, write_dataset
 from demo.edit_requests import CORRECTIONS
 from demo.settings import DATA, EDIT, KIND, LAYER
 from huggingface.load import load_model_and_tokenizer
-from stages import run_stage
-from tcpe.config import RunConfig
+from stages.config import run_config
+from stages.run import run_stage
 from util.errors import UserError
 from util.files import write_json
 from util.memory import PeakMemory
@@ -65,7 +65,7 @@ class _Chain:
 
     def stage(self, name: str, alg_name: str, **flags: Any) -> Figures:
         """Run one stage into the folder ``name`` and return its metrics; its seconds are added to those of its last name."""
-        config = RunConfig(**{**self.common, "output_file_path": str(self.folder / name), "alg_name": alg_name, **flags})
+        config = run_config({**self.common, "output_file_path": str(self.folder / name), "alg_name": alg_name, **flags})
         start = time.perf_counter()
         metrics = run_stage(config, self.model_and_tokenizer)
         stage = Path(name).name

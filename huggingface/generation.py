@@ -1,10 +1,13 @@
 """Continuing prompts: greedily up to a stop text, or by seeded sampling."""
 
+import sys
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from huggingface.context import check_fits_context, context_length
 from huggingface.growing_cache import growing_cache
 from huggingface.tokenization import continuation, decode, encode, pad
 
@@ -71,14 +74,24 @@ def greedy_generate(
         drafts: a guess at each continuation. The model reads it in one step and goes on where it disagrees, so that a good guess
             saves time and a bad one changes nothing.
 
+    A continuation also ends where the model's context does.
+
+    Raises:
+        UserError: if a prompt is longer than the model's context.
+
     Returns:
         The continuations, in the order of the prompts, without the stop text and special tokens.
     """
     encoded = [encode(tokenizer, prompt).ids for prompt in prompts]
+    for prompt, ids in zip(prompts, encoded):
+        check_fits_context(model, len(ids) + 1, f"The prompt {prompt[:40]!r}..., with the first token of its answer,")
+    room = context_length(model) or sys.maxsize
     # An attention window counts columns, also those of a draft that was taken back.
     if drafts is None or getattr(model.config, "sliding_window", None):
         drafts = [""] * len(prompts)
-    guessed = [continuation(tokenizer, prompt, draft) or [] for prompt, draft in zip(prompts, drafts)]
+    guessed = [
+        (continuation(tokenizer, prompt, draft) or [])[: room - len(ids)] for prompt, draft, ids in zip(prompts, drafts, encoded)
+    ]
     by_length = sorted(range(len(prompts)), key=lambda row: len(encoded[row]))
     ends = _end_tokens(model, tokenizer)
     # Only a token with the stop text's last character can complete it, so other tokens need no decoding.
@@ -89,7 +102,7 @@ def greedy_generate(
         """Add a token to a row's ``ids``, and enter its continuation if that is its end."""
         if token not in ends:
             ids.append(token)
-        full = token in ends or len(ids) == max_new_tokens
+        full = token in ends or len(ids) == max_new_tokens or len(encoded[row]) + len(ids) >= room
         if full or token in closing:
             text = decode(tokenizer, ids)
             end = _stop_position(prompts[row], text, stop)

@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.architectures import down_projection
+from huggingface.context import check_fits_context
 from huggingface.tokenization import pad
 from tcpe.contexts import Context
 from tcpe.second_moment import SecondMoment
@@ -32,7 +33,9 @@ def compute_key(
 
     Raises:
         EditError: if no feature is active, an activation is not finite, or memory runs out.
+        UserError: if a prompt is longer than the model's context.
     """
+    check_fits_context(model, max(context.position for context in contexts) + 1, "The longest prompt up to its edited token")
     total = torch.zeros((), dtype=torch.float64)
     for start in range(0, len(contexts), batch_size):
         # What follows the token cannot change it, so each row ends there, in the last column.

@@ -19,7 +19,7 @@ from huggingface.architectures import down_projection, layer_of, layers_of, mlp_
 from huggingface.partial_forward import logits_after
 from huggingface.tokenization import pad, positions
 from tcpe.compute_u import not_finite
-from tcpe.contexts import RequestContexts
+from tcpe.contexts import RequestContexts, check_lengths
 from util.errors import EditError
 from util.hooks import Trace
 from util.memory import out_of_memory_explained
@@ -30,7 +30,7 @@ IGNORED = -100
 """The label of a position that has no part in the loss."""
 
 EARLY_STOP_STEPS, EARLY_STOP_GAIN, EARLY_STOP_PATIENCE = 500, 1e-3, 3
-"""Runs of this many steps or more end once the NLL has improved by less than the gain this often in a row."""
+"""Searches of this many steps or more end, before a further step, once the NLL has improved by less than the gain this often in a row."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Value:
     Attributes:
         start: float32 [d_model], v0: what the layer's down projection writes at the token, averaged over the request's plain prompts.
         shift: float32 [d_model], delta.
-        losses: per step the terms ``nll``, ``kl``, ``weight_decay`` and their sum ``loss``, before that step's change.
+        losses: per step the terms ``nll``, ``kl``, ``weight_decay`` and their sum ``loss``, before that step's change; a search that
+            stops early ends with those that it stopped at, without a further change.
     """
 
     start: Float[Tensor, " d_model"]
@@ -165,6 +166,10 @@ def _frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+def _diverged(step: int) -> EditError:
+    return EditError(f"The search for the value diverged at step {step}; lower --v_lr, or use --dtype bfloat16 or float32.")
+
+
 @out_of_memory_explained()
 def compute_value(
     model: PreTrainedModel,
@@ -185,9 +190,12 @@ def compute_value(
     Raises:
         EditError: if delta cannot reach the target, a loss or delta is not finite, the layer writes nothing or not what the table of
             architectures says, or memory runs out.
+        UserError: if a prompt with its target is longer than the model's context.
 
-    Source: ROME, equation (4).
+    Source: ROME, equation (4). The weight decay is TCPE's, of the squared relative length; ROME's own code has |delta| / |v0|^2, where the
+    length is not squared, so that its factor means something else.
     """
+    check_lengths(model, contexts)
     if layer == len(layers_of(model)) - 1 and any(context.position < len(context.ids) - 1 for context in contexts.prompts):
         raise EditError(
             f"Layer {layer} is the last, so what it writes before the prompt's last token cannot reach the target; give an earlier --layer_num or "
@@ -218,18 +226,20 @@ def compute_value(
             terms = torch.stack([nll, kl, decay, loss]).tolist()  # one transfer from a GPU, where four would each wait for it
             losses.append(dict(zip(("nll", "kl", "weight_decay", "loss"), terms)))
             progress.set_postfix(losses[-1])
+            if not math.isfinite(losses[-1]["loss"]):
+                raise _diverged(len(losses))
+            if settings.steps >= EARLY_STOP_STEPS and len(losses) > 1:
+                stalled = stalled + 1 if losses[-2]["nll"] - losses[-1]["nll"] < EARLY_STOP_GAIN else 0
+                if stalled == EARLY_STOP_PATIENCE:
+                    break
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             with torch.no_grad():
                 limit = settings.clamp_norm_factor * start.norm()
                 delta.mul_((limit / delta.norm()).clamp(max=1))
-            if not math.isfinite(losses[-1]["loss"]) or not delta.isfinite().all():
-                raise EditError(f"The search for the value diverged at step {len(losses)}; lower --v_lr, or use --dtype bfloat16 or float32.")
-            if settings.steps >= EARLY_STOP_STEPS and len(losses) > 1:
-                stalled = stalled + 1 if losses[-2]["nll"] - losses[-1]["nll"] < EARLY_STOP_GAIN else 0
-                if stalled == EARLY_STOP_PATIENCE:
-                    break
+            if not delta.isfinite().all():
+                raise _diverged(len(losses))
     if losses:
         logger.info("Value after %d steps: NLL %.4f -> %.4f", len(losses), losses[0]["nll"], losses[-1]["nll"])
     return Value(start.cpu(), delta.detach().cpu(), losses)

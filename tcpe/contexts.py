@@ -1,15 +1,19 @@
 """The texts that an edit is computed in, each with the token at which it acts."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from huggingface.context import check_fits_context
 from huggingface.generation import sample_texts
 from huggingface.tokenization import continuation, encode
 from tcpe.request import EditRequest
 from util.errors import RequestError
+
+logger = logging.getLogger(__name__)
 
 FactToken = Literal["subject_last", "subject_first", "subject_first_after_last", "last"]
 
@@ -70,6 +74,11 @@ def build_contexts(
         raise RequestError(f"--fact_token {fact_token} is none of {', '.join(get_args(FactToken))}.")
     if request.contexts and fact_token != "last":
         raise RequestError("Further contexts have no subject: use them with --fact_token last.")
+    if not request.subject and fact_token == "last":
+        logger.warning(
+            "The edit request %s has an empty subject: its prompt stands as it is, and --kl_factor keeps only what the model says after ' is a'",
+            request.error,
+        )
     before, after = request.around_subject()
     bos = tokenizer.bos_token if tokenizer.bos_token and before.startswith(tokenizer.bos_token) else ""
     starts = [bos, *(f"{bos}{text}. " for text in templates)]
@@ -80,6 +89,16 @@ def build_contexts(
     prompts += [locate(tokenizer, "", "", context["prompt"], "last") for context in request.contexts]
     essence = locate(tokenizer, "", request.subject, " is a", fact_token)
     return RequestContexts(prompts, essence, [target_ids(tokenizer, *pair) for pair in zip(prompts, targets)])
+
+
+def check_lengths(model: PreTrainedModel, contexts: RequestContexts) -> None:
+    """See that the model can read every prompt with its target.
+
+    Raises:
+        UserError: if one is longer than the model's context.
+    """
+    for context, target in zip([*contexts.prompts, contexts.essence], [*contexts.targets, []]):
+        check_fits_context(model, len(context.ids) + len(target), f"The prompt {context.text[:40]!r}... of the edit request, with its target,")
 
 
 def locate(

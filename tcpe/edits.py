@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tcpe.lim import Lim, parse_edit, parse_lim
+from tcpe.saved import UPDATE, updates_in
 from util.cli import ArgumentParser, run_main
 from util.errors import CheckpointError, UserError
 from util.files import read_json, write_json
@@ -31,9 +32,6 @@ if TYPE_CHECKING:  # these import torch, which help and complaints about flags n
 
 EDITED_FILE = "edited.json"
 """In a folder that ``apply`` wrote: how to load it."""
-
-UPDATE = "update"
-"""The name of the update in such a folder, without suffix."""
 
 TOP_FEATURES = 10
 """Features that ``show`` prints."""
@@ -53,18 +51,11 @@ def find_update(path: str | Path) -> Path:
         return stem
     if not path.is_dir():
         raise CheckpointError(f"There is no saved update {path}; make one with --alg_name TCPE_pre --save_k_v_upd.")
-    found = _updates_in(path, "*")
+    found = updates_in(path, "*")
     if len(found) != 1:
         names = f"{len(found)}: {', '.join(stem.name for stem in found)}" if found else "none"
         raise CheckpointError(f"{path} must hold one saved update to be named by its folder, and holds {names}; name the update itself.")
     return found[0]
-
-
-def _updates_in(folder: Path, pattern: str) -> list[Path]:
-    """The updates in a folder, without suffix: weights with a description that names their layer and widths."""
-    stems = sorted(file.with_suffix("") for file in folder.glob(f"{pattern}.safetensors"))
-    described = [stem for stem in stems if Path(f"{stem}.json").is_file()]
-    return [stem for stem in described if {"layer", "d_model", "n_features"} <= set(read_json(f"{stem}.json", "the saved update"))]
 
 
 def load_update(path: Path) -> "RankOneUpdate | MergedUpdate":
@@ -79,7 +70,7 @@ def load_update(path: Path) -> "RankOneUpdate | MergedUpdate":
     return (MergedUpdate if merged else RankOneUpdate).load(path)
 
 
-def load_edit(text: str, lim: Lim = 0.1, decay: float = 1.1, ablation: bool = False) -> "AnyEdit":
+def load_edit(text: str, lim: Lim = 0.1, decay: float = 1.0, ablation: bool = False) -> "AnyEdit":
     """The edit that ``UPDATE[:LIM[:DECAY]]`` means; ``lim`` and ``decay`` stand in for what it leaves out.
 
     A merged update has its lims and decays already.
@@ -110,7 +101,7 @@ def list_updates(folders: Sequence[str], lim: Lim = 0.1) -> str:
     from tcpe.update import MergedUpdate, active_features
     from util.errors import EditError
 
-    stems = [stem for folder in folders for stem in _updates_in(Path(folder), "**/*")]
+    stems = [stem for folder in folders for stem in updates_in(Path(folder), "**/*")]
     if not stems:
         raise CheckpointError(f"There is no saved update under {', '.join(folders)}; make one with --alg_name TCPE_pre --save_k_v_upd.")
     rows = [("update", "layer", "features", f"active at {lim}", "request")]
@@ -347,7 +338,7 @@ def main() -> None:
     merged = command("merge", "merge updates of one layer into one")
     applied = command("apply", "apply updates to a model and save it")
     for subparser in (merged, applied):
-        subparser.add_argument("--upd_decay", type=float, default=1.1, help="the updates are divided by this (default: 1.1)")
+        subparser.add_argument("--upd_decay", type=float, default=1.0, help="the updates are divided by this (default: 1.0)")
         subparser.add_argument("--abla_exp", action="store_true", help="ablation: the columns that are not active, and not the others")
         subparser.add_argument("--save_path", required=True, help="folder to write to")
     applied.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
@@ -378,7 +369,7 @@ def _merge_or_apply(arguments: argparse.Namespace) -> None:
     merged = merge(edits)
     if arguments.command == "merge":
         target = Path(arguments.save_path)
-        if _updates_in(target, "*"):
+        if updates_in(target, "*"):
             raise UserError(f"{target} holds an update already; give another --save_path.")
         merged.save(target / UPDATE)
     else:

@@ -27,6 +27,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.architectures import down_projection
+from huggingface.context import context_length
 from huggingface.digest import model_digest, tokenizer_digest
 from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
@@ -53,7 +54,7 @@ TEXTS_AT_A_TIME = 256
 """Texts between two points where an interrupted pass can continue."""
 
 MAX_TOKENS = 1024
-"""Texts are cut after so many tokens."""
+"""Texts are cut after so many tokens, and where the model's context ends."""
 
 BATCH_TOKENS = 2048
 """Tokens in a forward pass, padding included; a longer text makes a batch of its own."""
@@ -371,6 +372,11 @@ def _batches(rows: list[list[int]], batch_tokens: int) -> Iterator[list[list[int
         yield batch
 
 
+def _max_tokens(model: PreTrainedModel) -> int:
+    """How many tokens of a text the model reads."""
+    return min(MAX_TOKENS, context_length(model) or MAX_TOKENS)
+
+
 @out_of_memory_explained()
 @torch.no_grad()
 def _add_texts(
@@ -387,7 +393,7 @@ def _add_texts(
     with _reading(model, sites) as activations_of, tqdm(total=len(texts), initial=begin, desc="second moment", disable=None, leave=False) as bar:
         for start in range(begin, len(texts), TEXTS_AT_A_TIME):
             stop = min(start + TEXTS_AT_A_TIME, len(texts))
-            rows = [encode(tokenizer, text).ids[:MAX_TOKENS] for text in texts[start:stop]]
+            rows = [encode(tokenizer, text).ids[: _max_tokens(model)] for text in texts[start:stop]]
             for part in _batches([row for row in rows if row], batch_tokens):
                 batch = pad(part, tokenizer.pad_token_id, model.device, side="right")
                 for total, activations in zip(sums, activations_of(batch._asdict())):
@@ -469,7 +475,7 @@ def cached_second_moments(
 def _cache_key(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, site: Site, texts: Sequence[str]) -> str:
     """Names everything that a second moment depends on."""
     with spliced(model, site.layer, site.transcoder) if site.transcoder is not None else nullcontext():
-        parts = [FILE_VERSION, model_digest(model), tokenizer_digest(tokenizer), site.layer, MAX_TOKENS, BATCH_TOKENS, len(texts)]
+        parts = [FILE_VERSION, model_digest(model), tokenizer_digest(tokenizer), site.layer, _max_tokens(model), BATCH_TOKENS, len(texts)]
     digest = hashlib.sha256(json.dumps(parts).encode())
     for text in texts:
         content = text.encode("utf-8", "surrogateescape")

@@ -1,16 +1,18 @@
 """The stage TCPE_pre: compute the update of one request, to be applied whole."""
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tcpe.compute_u import compute_key, key_direction
 from tcpe.compute_v import ValueSettings, compute_value
-from tcpe.config import RunConfig
+from tcpe.config import SEARCH, UPDATES, EditConfig
 from tcpe.contexts import FactToken, build_contexts, sample_templates
+from tcpe.method import Job
 from tcpe.request import EditRequest
+from tcpe.saved import MADE_WITH, UPDATE, update_name
 from tcpe.second_moment import CACHE, SecondMoment, cached_second_moment
 from tcpe.update import RankOneUpdate, make_update
 
@@ -58,20 +60,45 @@ def compute_update(
     return make_update(model, layer, key, direction, value, **details)
 
 
-def run(config: RunConfig, request: EditRequest, texts: Sequence[str], model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> RankOneUpdate:
-    """Compute the request's update as ``config`` says, with the second moment over ``texts``; statistics are kept in the workspace."""
-    templates = sample_templates(model, tokenizer, config.context_template_length_params, config.seed)
-    moments = Path(config.container_workspace, CACHE)
-    moment = cached_second_moment(moments, model, tokenizer, config.layer_num, texts, config.invalidate_cache)
-    settings = ValueSettings(config.v_lr, config.v_num_grad_steps, config.clamp_norm_factor, config.kl_factor, config.v_weight_decay)
-    return compute_update(
-        model,
-        tokenizer,
-        config.layer_num,
-        request,
-        moment,
-        templates=templates,
-        fact_token=config.fact_token,
-        epsilon=config.epsilon,
-        settings=settings,
-    )
+def computed_update(job: Job) -> RankOneUpdate:
+    """The update of the run's request, computed unless an interrupted run left it in the run's folder.
+
+    It is saved there and in the workspace, and under --save_path too where the user asks for that. Statistics are kept in the workspace.
+    """
+    task, model, tokenizer = job.task, job.model, job.tokenizer
+    config, request = task.config, task.requests[0]
+    path = task.folder / UPDATE
+    if path.with_name(f"{UPDATE}.json").is_file():
+        update = RankOneUpdate.load(path)
+    else:
+        templates = sample_templates(model, tokenizer, config.context_template_length_params, task.seed)
+        moment = cached_second_moment(task.workspace / CACHE, model, tokenizer, task.layer, job.inputs.texts, task.invalidate_cache)
+        update = compute_update(
+            model,
+            tokenizer,
+            task.layer,
+            request,
+            moment,
+            templates=templates,
+            fact_token=config.fact_token,
+            epsilon=config.epsilon,
+            settings=value_settings(config),
+        )
+    made_with = {
+        **task.names,
+        **{name: getattr(config, name) for name in SEARCH},
+        "seed": task.seed,
+        "texts": hashlib.sha256("\0".join(job.inputs.texts).encode("utf-8", "surrogateescape")).hexdigest()[:16],
+        "weights": hashlib.sha256(update.weight_sample.numpy().tobytes()).hexdigest()[:16],
+    }
+    update = replace(update, details=update.details | {MADE_WITH: made_with})
+    update.save(path)
+    name = update_name(task.layer, task.kind, config.edits[0][0], request, made_with)
+    for folder in {task.workspace / UPDATES, *([config.updates(task.workspace)] if config.save_k_v_upd else [])}:
+        update.save(folder / name)
+    return update
+
+
+def value_settings(config: EditConfig) -> ValueSettings:
+    """How the flags say that v* is searched."""
+    return ValueSettings(config.v_lr, config.v_num_grad_steps, config.clamp_norm_factor, config.kl_factor, config.v_weight_decay)

@@ -194,10 +194,6 @@ def test_a_corrupt_checkpoint_is_refused(work: Path, tmp_path: Path) -> None:
 
 def test_an_update_for_another_weight_is_refused(work: Path) -> None:
     """Without the transcoder the layer's own MLP is edited, which the saved update does not fit."""
-    updates = work / "workspace/updates"
-    for suffix in (".json", ".safetensors"):
-        other = updates / f"layer_{LAYER}_MLP_row_{ROW}{suffix}"
-        other.write_bytes((updates / f"layer_{LAYER}_{KIND}_row_{ROW}{suffix}").read_bytes())
     requests = request_csv(work / "mlp_requests.csv")
     with requests.open(newline="") as file:
         rows = [row | {f"layer_{LAYER}_MLP": ""} for row in csv.DictReader(file)]

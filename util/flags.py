@@ -2,33 +2,84 @@
 
 import argparse
 import dataclasses
-from collections.abc import Callable
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from util.errors import UserError
 
+Config = TypeVar("Config")
 
-def flag(default: Any, help: str, parse: Callable[[str], Any] | None = None) -> Any:
-    """A dataclass field with its help text and, where its type alone does not say how to read it, its parser."""
+
+def flag(
+    default: Any, help: str, parse: Callable[[str], Any] | None = None, choices: Callable[[], Mapping[str, str]] | None = None
+) -> Any:
+    """A dataclass field with its help text and, where its type alone does not say how to read it, its parser.
+
+    Args:
+        choices: the values that are allowed and what each means, where a Literal cannot say it because others may be added.
+    """
     how = {"default_factory": lambda: list(default)} if isinstance(default, list) else {"default": default}
-    return dataclasses.field(**how, metadata={"help": help, "parse": parse})
+    return dataclasses.field(**how, metadata={"help": help, "parse": parse, "choices": choices})
+
+
+def part(cls: type, without: Collection[str] = ()) -> Any:
+    """A dataclass field that is a dataclass itself, whose fields are flags too, but for those in ``without``."""
+    return dataclasses.field(default_factory=cls, metadata={"part": cls, "without": without})
+
+
+def flags_of(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """The flags of the dataclass ``cls`` and its parts by name, each with its field and type; of those in several parts the first."""
+    hints, flags = get_type_hints(cls), {}
+    for field in dataclasses.fields(cls):
+        own = flags_of(field.metadata["part"]) if "part" in field.metadata else {field.name: (field, hints[field.name])}
+        if field.metadata:
+            flags |= {name: value for name, value in own.items() if name not in flags and name not in field.metadata.get("without", ())}
+    return flags
+
+
+def from_flags(cls: type[Config], given: Mapping[str, Any]) -> Config:
+    """An instance of the dataclass ``cls`` from the values of some of its flags; one that several parts have goes to each of them."""
+    if unknown := given.keys() - flags_of(cls).keys():
+        raise TypeError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        if "part" in field.metadata:
+            names = flags_of(field.metadata["part"]).keys() - set(field.metadata["without"])
+            values[field.name] = from_flags(field.metadata["part"], {name: value for name, value in given.items() if name in names})
+        elif field.name in given:
+            values[field.name] = given[field.name]
+    return cls(**values)
+
+
+def to_flags(config: Any) -> dict[str, Any]:
+    """The values of all flags of a dataclass and its parts, by name."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        own = to_flags(value) if "part" in field.metadata else {field.name: value}
+        if field.metadata:
+            values |= {name: value for name, value in own.items() if name not in values and name not in field.metadata.get("without", ())}
+    return values
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
-    """Give ``parser`` one flag per field of the dataclass ``cls``; a flag that is not given sets nothing.
+    """Give ``parser`` one flag per field of the dataclass ``cls`` and its parts; a flag that is not given sets nothing.
 
     Required flags, whose help says so, come first. A bool is a switch, a Literal a choice, a list takes any number of values.
     """
-    hints = get_type_hints(cls)
-    for field in sorted(dataclasses.fields(cls), key=lambda field: "(required)" not in field.metadata["help"]):
-        hint, default = hints[field.name], field.default if field.default is not dataclasses.MISSING else field.default_factory()
+    for field, hint in sorted(flags_of(cls).values(), key=lambda flag: "(required)" not in flag[0].metadata["help"]):
+        default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
         kind = next((kind for kind in get_args(hint) if kind is not type(None)), hint)
         shown = "" if default in ("", None, False) or default == [] else f" (default: {default})"
-        options: dict[str, Any] = {"help": field.metadata["help"].replace("%", "%%") + shown, "default": argparse.SUPPRESS}
+        choices = field.metadata["choices"]() if field.metadata["choices"] else {}
+        meanings = "".join(f"; {name}: {meaning}" for name, meaning in choices.items())
+        options: dict[str, Any] = {"help": (field.metadata["help"] + meanings).replace("%", "%%") + shown, "default": argparse.SUPPRESS}
         if hint is bool:
             options["action"] = "store_true"
         elif field.metadata["parse"]:
             options["type"] = field.metadata["parse"]
+        elif choices:
+            options["choices"] = list(choices)
         elif get_origin(hint) is Literal:
             options["choices"] = get_args(hint)
         else:
@@ -39,7 +90,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
 
 
 def check_choices(config: Any) -> None:
-    """See that each Literal field of the dataclass ``config`` has one of its values.
+    """See that each field of the dataclass ``config`` that has choices has one of them; its parts see to theirs.
 
     Raises:
         UserError: naming the flag.
@@ -47,5 +98,7 @@ def check_choices(config: Any) -> None:
     hints = get_type_hints(type(config))
     for field in dataclasses.fields(config):
         choices, value = get_args(hints[field.name]) if get_origin(hints[field.name]) is Literal else (), getattr(config, field.name)
+        if field.metadata.get("choices"):
+            choices = tuple(field.metadata["choices"]())
         if choices and value not in choices:
             raise UserError(f"--{field.name} {value} is none of {', '.join(choices)}.")

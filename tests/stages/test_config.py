@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from tcpe.config import RunConfig
+from stages.config import RunConfig, add_run_flags, run_config
 from util.cli import ArgumentParser
 from util.errors import UserError
-from util.flags import add_flags
+from util.flags import flags_of
 
 GIVEN = [
     *("--MODEL_NAME", "m", "--layer_num", "4", "--output_file_path", "out", "--alg_name", "TCPE", "--i", "0"),
@@ -20,18 +20,18 @@ GIVEN = [
 
 def parse(*more):
     parser = ArgumentParser()
-    add_flags(parser, RunConfig)
-    return RunConfig(**vars(parser.parse_args([*GIVEN, *more])))
+    add_run_flags(parser)
+    return run_config(vars(parser.parse_args([*GIVEN, *more])))
 
 
 def test_flags_become_a_configuration():
     config = parse("--lim", "0.3", "--abla_exp", "--context_template_length_params", "[[5, 2]]", "--more_edits", "1", "2:0.5:1.2")
-    assert (config.lim, config.abla_exp, config.i, config.clamp_norm_factor) == (0.3, True, 0, 4)
-    assert config.edits == [(0, 0.3, 1.1), (1, 0.3, 1.1), (2, 0.5, 1.2)]
+    assert (config.edit.lim, config.edit.abla_exp, config.edit.i, config.edit.clamp_norm_factor) == (0.3, True, 0, 4)
+    assert config.edits == [(0, 0.3, 1), (1, 0.3, 1), (2, 0.5, 1.2)]
     config = parse("--lim", "20%", "--more_edits", "1:top:16", "2:top:8:1.5", "3:5.0%:2", "4::3")
-    assert config.edits == [(0, "20%", 1.1), (1, "top:16", 1.1), (2, "top:8", 1.5), (3, "5%", 2), (4, "20%", 3)]
-    assert config.kind == "MLP" and str(config.updates) == "w/updates"
-    assert parse("--mlp_or_tc", "TC_ef4").kind == "TC_ef4"
+    assert config.edits == [(0, "20%", 1), (1, "top:16", 1), (2, "top:8", 1.5), (3, "5%", 2), (4, "20%", 3)]
+    assert config.kind == "MLP" and str(config.edit.updates(config.workspace)) == "w/updates"
+    assert parse("--mlp_or_tc", "TC_ef4", "--TC_layer_file", "data/demo/transcoder").kind == "TC_ef4"
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,9 @@ def test_flags_become_a_configuration():
         ("--v_lr 0", "--v_lr"),
         ("--epsilon -1", "--epsilon"),
         ("--alg_name ROME", "invalid choice"),
+        ("--mlp_or_tc Transcoder", "must be MLP, TC, or TC_"),
+        ("--mlp_or_tc TC_ef4", "without --TC_layer_file the MLP itself is edited"),
+        ("--mlp_or_tc MLP --TC_layer_file data/demo/transcoder", "the transcoder data/demo/transcoder is edited"),
         ("--i x", "invalid int"),
         ("--no_such_flag", "unrecognized"),
         ("--abla_exp --lim -1", "no column"),
@@ -72,7 +75,7 @@ def test_help_is_quick_and_complete():
     start = time.perf_counter()
     text = subprocess.run([sys.executable, "run_tcpe.py", "--help"], capture_output=True, text=True, check=True).stdout
     assert time.perf_counter() - start < 3
-    assert all(f"--{name} " in text or f"--{name}\n" in text for name in RunConfig.__dataclass_fields__)
+    assert all(f"--{name} " in text or f"--{name}\n" in text for name in flags_of(RunConfig))
 
 
 def test_a_mistake_is_one_sentence_and_exit_code_2():

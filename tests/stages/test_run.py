@@ -7,15 +7,18 @@ import json
 import pytest
 import torch
 
-import stages
-from d_running.cluster import Clustering, write_clustering
+from d_running.cluster import Clustering, read_clustering, write_clustering
 from d_running.evaluation import evaluate
 from d_running.harness import render_test_program
 from d_running.unit_test import Result
 from huggingface import drafts
 from huggingface.digest import model_digest
 from huggingface.transcoder import save_transcoder
-from tcpe.config import RunConfig
+from stages import run as stage
+from stages.config import changed, run_config
+from stages.run import run_stage
+from tcpe import tcpe_pre
+from tcpe.saved import updates_in
 from tcpe.update import RankOneUpdate
 from tests.tiny import tiny_model, tiny_tokenizer, tiny_transcoder
 from util.errors import UserError
@@ -45,62 +48,64 @@ def config(tmp_path, monkeypatch):
     with open(tmp_path / "requests.csv", "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["Error", "brief_description", "prompt", "subject", "target_new", "layer_2_TC"])
-        rows.writerow(["3", "cast", "int f() {{ return{} n; }}", " (int)", " cast(int)", "0"])
-        rows.writerow(["4", "array", "int dp{} = 3;", "[]", " int[] dp", "0"])
-    return RunConfig(
-        MODEL_NAME="given",
-        layer_num=2,
-        TC_layer_file=str(tmp_path / "transcoder"),
-        output_file_path=str(tmp_path / "pre"),
-        alg_name="TCPE_pre",
-        i=0,
-        edit_sequence_path=str(tmp_path / "requests.csv"),
-        mom2_dataset=str(tmp_path / "texts.txt"),
-        epsilon=0.1,
-        skip_site_check=True,
-        v_num_grad_steps=5,
-        save_k_v_upd=True,
-        container_workspace=str(tmp_path / "work"),
-        originals_path=str(tmp_path / "java"),
-        d_params_path=str(tmp_path / "d"),
-        translation_batch_size=2,
-        preKE_cluster_result=str(tmp_path / "before"),
+        rows.writerow(["3", "Error: x", "int f() {{ return{} n; }}", " (int)", " cast(int)", "0"])
+        rows.writerow(["4", "Error: x", "int dp{} = 3;", "[]", " int[] dp", "0"])
+    return run_config(
+        {
+            "MODEL_NAME": "given",
+            "layer_num": 2,
+            "TC_layer_file": str(tmp_path / "transcoder"),
+            "output_file_path": str(tmp_path / "pre"),
+            "alg_name": "TCPE_pre",
+            "i": 0,
+            "edit_sequence_path": str(tmp_path / "requests.csv"),
+            "mom2_dataset": str(tmp_path / "texts.txt"),
+            "epsilon": 0.1,
+            "skip_site_check": True,
+            "v_num_grad_steps": 5,
+            "save_k_v_upd": True,
+            "container_workspace": str(tmp_path / "work"),
+            "originals_path": str(tmp_path / "java"),
+            "d_params_path": str(tmp_path / "d"),
+            "translation_batch_size": 2,
+            "preKE_cluster_result": str(tmp_path / "before"),
+        }
     )
 
 
 def as_no_ke(config):
-    return dataclasses.replace(config, alg_name="noKE", output_file_path=f"{config.output}_noke")
+    return changed(config, alg_name="noKE", output_file_path=f"{config.output}_noke")
 
 
 @pytest.fixture(autouse=True)
 def judge(monkeypatch):
     """A judge that finds every second translation right."""
 
-    def judge(translations, samples, output, config, before=None, target_clusters=(), translator=None):
+    def judge(translations, samples, output, config, before=None, target_clusters=(), translator=None, embed=None):
         assert sorted(path.name for path in translations.iterdir()) == [f"{name}.d" for name in NAMES]
         results = [Result(f"{name}.d", name != "MAX", "No", "Error: x", 1, 1) for name in NAMES]
         clustering = Clustering(results, ["Success", "0", "Success"], {"compiler": "one"})
         return clustering, evaluate(before or clustering, clustering, target_clusters)
 
-    monkeypatch.setattr(stages, "judge", judge)
+    monkeypatch.setattr(stage, "judge", judge)
     monkeypatch.setattr(drafts, "greedy_generate", lambda model, tokenizer, prompts, **_: ["int solution() {}"] * len(prompts))
 
 
 def test_the_three_stages_follow_each_other_and_leave_the_model(config, model_and_tokenizer, tmp_path):
     digest = model_digest(model_and_tokenizer[0])
-    before = stages.run_stage(as_no_ke(config), model_and_tokenizer)
+    before = run_stage(as_no_ke(config), model_and_tokenizer)
     assert before["columns"] == 0 and (tmp_path / "before/cluster.json").is_file()
-    whole = stages.run_stage(config, model_and_tokenizer)
+    whole = run_stage(config, model_and_tokenizer)
     assert whole["columns"] == 96 and whole["targets"] == 1
     for row in (0, 1):
-        stages.run_stage(dataclasses.replace(config, i=row, output_file_path=str(tmp_path / f"pre{row}")), model_and_tokenizer)
-    main = dataclasses.replace(config, alg_name="TCPE", lim=0.3, more_edits=["1:0.4"], output_file_path=str(tmp_path / "main"))
-    active = stages.run_stage(main, model_and_tokenizer)
+        run_stage(changed(config, i=row, output_file_path=str(tmp_path / f"pre{row}")), model_and_tokenizer)
+    main = changed(config, alg_name="TCPE", lim=0.3, more_edits=["1:0.4"], output_file_path=str(tmp_path / "main"))
+    active = run_stage(main, model_and_tokenizer)
     assert 0 < active["columns"] == active["active_union"] < 96
-    ablation = stages.run_stage(
-        dataclasses.replace(main, more_edits=[], abla_exp=True, output_file_path=str(tmp_path / "ablation")), model_and_tokenizer
+    ablation = run_stage(
+        changed(main, more_edits=[], abla_exp=True, output_file_path=str(tmp_path / "ablation")), model_and_tokenizer
     )
-    key = RankOneUpdate.load(tmp_path / "work/updates/layer_2_TC_row_0").key
+    key = RankOneUpdate.load(updates_in(tmp_path / "work/updates", "layer_2_TC_row_0_*")[0]).key
     assert ablation["columns"] == 96 - int((key >= 0.3).sum())
     assert model_digest(model_and_tokenizer[0]) == digest
     written = {path.name for path in (tmp_path / "main").iterdir()}
@@ -109,7 +114,7 @@ def test_the_three_stages_follow_each_other_and_leave_the_model(config, model_an
 
 
 def test_an_interrupted_run_continues_with_the_same_edit(config, model_and_tokenizer, monkeypatch):
-    stages.run_stage(as_no_ke(config), model_and_tokenizer)
+    run_stage(as_no_ke(config), model_and_tokenizer)
     calls = []
 
     def interrupted(model, tokenizer, prompts, **_):
@@ -121,32 +126,32 @@ def test_an_interrupted_run_continues_with_the_same_edit(config, model_and_token
     monkeypatch.setattr(drafts, "greedy_generate", interrupted)
     digest = model_digest(model_and_tokenizer[0])
     with pytest.raises(KeyboardInterrupt):
-        stages.run_stage(config, model_and_tokenizer)
+        run_stage(config, model_and_tokenizer)
     assert model_digest(model_and_tokenizer[0]) == digest
-    monkeypatch.setattr(stages.tcpe_pre, "run", lambda *_: pytest.fail("the update was there"))
-    stages.run_stage(config, model_and_tokenizer)
+    monkeypatch.setattr(tcpe_pre, "compute_update", lambda *_, **__: pytest.fail("the update was there"))
+    run_stage(config, model_and_tokenizer)
     assert calls == [2, 1, 1]
 
 
 def test_a_transcoder_that_does_not_fit_is_refused(config, model_and_tokenizer):
     with pytest.raises(UserError, match="of another model, layer or site"):
-        stages.run_stage(dataclasses.replace(as_no_ke(config), skip_site_check=False), model_and_tokenizer)
+        run_stage(changed(as_no_ke(config), skip_site_check=False), model_and_tokenizer)
     assert not (config.output.parent / "pre_noke/translations").exists()
 
 
 def test_skipping_the_site_check_and_naming_sites_stand_in_the_runs_record(config, model_and_tokenizer):
-    named = dataclasses.replace(as_no_ke(config), TC_sites=["hook_resid_mid", "mlp_out"])
-    assert stages.run_stage(named, model_and_tokenizer)["transcoder_fvu"] > 0
+    named = changed(as_no_ke(config), TC_sites=["hook_resid_mid", "mlp_out"])
+    assert run_stage(named, model_and_tokenizer)["transcoder_fvu"] > 0
     record = (named.output / "run.json").read_text()
     assert '"skip_site_check": true' in record and '"hook_resid_mid"' in record
     for sites, message in {("mlp_in",): "takes two names", ("mlp_in", "x"): "writes x, which is none of the outputs"}.items():
         with pytest.raises(UserError, match=message):
-            stages.run_stage(dataclasses.replace(named, TC_sites=list(sites)), model_and_tokenizer)
+            run_stage(changed(named, TC_sites=list(sites)), model_and_tokenizer)
 
 
 def test_a_mistake_leaves_a_finished_run_whole(config, model_and_tokenizer):
-    stages.run_stage(as_no_ke(config), model_and_tokenizer)
-    stages.run_stage(config, model_and_tokenizer)
+    run_stage(as_no_ke(config), model_and_tokenizer)
+    run_stage(config, model_and_tokenizer)
 
     def content():
         return {path: path.read_bytes() for path in sorted(config.output.rglob("*")) if path.is_file()}
@@ -159,22 +164,22 @@ def test_a_mistake_leaves_a_finished_run_whole(config, model_and_tokenizer):
             (config.output.parent / "texts.txt").write_text("int y = 4;")
             change = {}
         with pytest.raises(UserError):
-            stages.run_stage(dataclasses.replace(config, **change), model_and_tokenizer)
+            run_stage(changed(config, **change), model_and_tokenizer)
         assert content() == finished
 
 
 def test_another_run_in_the_same_folder_is_refused_unless_thrown_away(config, model_and_tokenizer):
-    stages.run_stage(as_no_ke(config), model_and_tokenizer)
-    stages.run_stage(config, model_and_tokenizer)
-    other = dataclasses.replace(config, v_lr=0.2)
+    run_stage(as_no_ke(config), model_and_tokenizer)
+    run_stage(config, model_and_tokenizer)
+    other = changed(config, v_lr=0.2)
     metrics = (config.output / "metrics.json").read_text()
     with pytest.raises(UserError, match="another v_lr"):
-        stages.run_stage(other, model_and_tokenizer)
+        run_stage(other, model_and_tokenizer)
     with pytest.raises(UserError, match="another model"):
-        stages.run_stage(config, (tiny_model(seed=9), model_and_tokenizer[1]))
+        run_stage(config, (tiny_model(seed=9), model_and_tokenizer[1]))
     assert (config.output / "metrics.json").read_text() == metrics
     before = RankOneUpdate.load(config.output / "update")
-    stages.run_stage(dataclasses.replace(other, invalidate_cache=True), model_and_tokenizer)
+    run_stage(changed(other, invalidate_cache=True), model_and_tokenizer)
     assert not torch.equal(RankOneUpdate.load(config.output / "update").value_shift, before.value_shift)
 
 
@@ -183,37 +188,37 @@ def test_mistakes_are_found_before_the_model_is_loaded(config, tmp_path):
     mistakes = {
         "clustering": {},
         "out of range": {"i": 7},
-        "lacks layer_2_MLP": {"mlp_or_tc": "MLP"},
+        "lacks layer_2_TC_ef3": {"mlp_or_tc": "TC_ef3"},
         "no saved update": {"alg_name": "TCPE"},
         "Cannot write": {"output_file_path": str(tmp_path / "file/run")},
-        "java": {"originals_path": str(tmp_path / "none")},
+        "d_running.build_kecode": {"originals_path": str(tmp_path / "none")},
     }
     for words, change in mistakes.items():
         if words != "clustering":
             change = {"translate_only": True, **change}
         with pytest.raises(UserError, match=words):
-            stages.run_stage(dataclasses.replace(config, **change))
+            run_stage(changed(config, **change))
 
 
 def test_a_before_of_another_model_or_clustering_is_refused_before_the_work(config, model_and_tokenizer, tmp_path):
-    stages.run_stage(as_no_ke(config), model_and_tokenizer)
-    clustering = stages.read_clustering(tmp_path / "before")
+    run_stage(as_no_ke(config), model_and_tokenizer)
+    clustering = read_clustering(tmp_path / "before")
     for made_with, message in (
         ({"model": "other", "model_digest": "x" * 64}, r"model other \(xxxxxxxx\) before and given with .*transcoder \("),
         ({"threshold": 0.5}, "threshold 0.5 before and 0.9 after"),
     ):
         write_clustering(dataclasses.replace(clustering, made_with=made_with), tmp_path / "before")
         with pytest.raises(UserError, match=message):
-            stages.run_stage(config, model_and_tokenizer)
+            run_stage(config, model_and_tokenizer)
         assert not (config.output / "translations").exists()
-    stages.run_stage(dataclasses.replace(config, allow_version_change=True), model_and_tokenizer)
+    run_stage(changed(config, allow_version_change=True), model_and_tokenizer)
 
 
 def test_no_ke_does_not_overwrite_another_before(config, model_and_tokenizer, tmp_path):
-    stages.run_stage(as_no_ke(config), model_and_tokenizer)
-    clustering = stages.read_clustering(tmp_path / "before")
+    run_stage(as_no_ke(config), model_and_tokenizer)
+    clustering = read_clustering(tmp_path / "before")
     write_clustering(dataclasses.replace(clustering, groups=["Success", "1", "Success"]), tmp_path / "before")
     with pytest.raises(UserError, match="another clustering"):
-        stages.run_stage(as_no_ke(config), model_and_tokenizer)
-    stages.run_stage(dataclasses.replace(as_no_ke(config), invalidate_cache=True), model_and_tokenizer)
-    assert stages.read_clustering(tmp_path / "before") == clustering
+        run_stage(as_no_ke(config), model_and_tokenizer)
+    run_stage(changed(as_no_ke(config), invalidate_cache=True), model_and_tokenizer)
+    assert read_clustering(tmp_path / "before") == clustering

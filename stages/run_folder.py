@@ -1,6 +1,5 @@
 """The folder of a run: what made it, and whether what lies there may be continued."""
 
-import dataclasses
 import hashlib
 import json
 import platform
@@ -10,30 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tcpe.config import RunConfig
+from stages.config import RunConfig, run_flags
+from tcpe.saved import UPDATE
 from util.errors import UserError
 from util.files import read_json, write_json
 
-RUN_FILE, TRANSLATIONS, UPDATE = "run.json", "translations", "update"
-
-_DECIDES = {
-    "noKE": (),
-    "TCPE_pre": (
-        "fact_token",
-        "mom2_n_samples",
-        "epsilon",
-        "context_template_length_params",
-        "v_num_grad_steps",
-        "v_lr",
-        "clamp_norm_factor",
-        "kl_factor",
-        "v_weight_decay",
-        "seed",
-    ),
-    "TCPE": ("lim", "upd_decay", "abla_exp", "more_edits"),
-}
-"""The flags that decide what a stage's model writes, beside the content of the files that it reads."""
-
+RUN_FILE, TRANSLATIONS, TIMING = "run.json", "translations", "timing.json"
 
 def open_run(config: RunConfig, content: dict[str, Any]) -> None:
     """Write ``run.json``, unless the folder holds a run that was made from something else.
@@ -44,14 +25,16 @@ def open_run(config: RunConfig, content: dict[str, Any]) -> None:
     Raises:
         UserError: if it does and ``invalidate_cache`` is not set; nothing is changed then.
     """
-    stage, continued = config.alg_name, {}
-    decisive = {"stage": stage, "layer": config.layer_num, **{name: getattr(config, name) for name in _DECIDES[stage]}, **content}
+    continued: dict[str, Any] = {}
+    flags = run_flags(config)
+    decisive = {"stage": config.alg_name, "layer": config.model.layer_num, **{name: flags[name] for name in config.method.decides}, **content}
     fingerprints = {name: hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16] for name, value in decisive.items()}
     path, translations = config.output / RUN_FILE, config.output / TRANSLATIONS
     if config.invalidate_cache:
         shutil.rmtree(translations, ignore_errors=True)
         for update in config.output.glob(f"{UPDATE}.*"):
             update.unlink()
+        (config.output / TIMING).unlink(missing_ok=True)
     elif path.is_file():
         continued = read_json(path, "the run's description")
         found = continued.get("made_from", {})
@@ -68,8 +51,15 @@ def open_run(config: RunConfig, content: dict[str, Any]) -> None:
     later = continued.get("continued_with", [])
     if code != (later[-1] if later else began):
         later = [*later, code]
-    description = {"made_from": fingerprints, "config": dataclasses.asdict(config), **began}
+    description = {"made_from": fingerprints, "config": flags, **began}
     write_json(path, description | ({"continued_with": later} if later else {}))
+
+
+def write_timing(config: RunConfig, seconds: dict[str, float]) -> None:
+    """Write the seconds of each step to ``timing.json``; a step that an earlier call of the same run has done keeps its seconds."""
+    path = config.output / TIMING
+    earlier = read_json(path, "the run's timing") if path.is_file() else {}
+    write_json(path, seconds | earlier)
 
 
 def check_writable(folder: Path) -> None:

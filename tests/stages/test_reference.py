@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tcpe.config import RunConfig
+from stages.config import run_config
 from util.errors import UserError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SAMPLES = 6
 RUN = "import sys, run_tcpe; run_tcpe.main(); assert 'torch' not in sys.modules"
 
@@ -64,4 +64,4 @@ def test_an_edit_is_a_rule_switched_on_again(work: Path) -> None:
 def test_what_does_not_go_with_the_reference_is_refused(changes: dict, message: str) -> None:
     flags = {"MODEL_NAME": "reference", "alg_name": "noKE", "output_file_path": "o", "container_workspace": "w", "preKE_cluster_result": "b"}
     with pytest.raises(UserError, match=message):
-        RunConfig(**(flags | changes))
+        run_config(flags | changes)

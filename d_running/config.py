@@ -1,0 +1,60 @@
+"""How translations are judged: dataclasses, from which the flags, their help and their checks come."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from util.errors import UserError
+from util.flags import flag
+
+DEFAULT_COMPILER = "ldc2"
+BUILTIN = "builtin"
+MAX_LENGTH, THRESHOLD = 8, 0.9
+
+
+@dataclass(frozen=True)
+class UnitTestConfig:
+    """How translations are compiled and run; every field is the flag of its name."""
+
+    cache_dir: Path = flag(Path("runs/cache"), "where verdicts are kept between runs, by what was compiled and with what")
+    jobs: int | None = flag(None, "programs judged at a time; by default one per processor")
+    compile_limit: int = flag(30, "seconds of processor time to compile a translation")
+    run_limit: int = flag(15, "seconds of processor time to run its tests")
+    allow_unsafe_execution: bool = flag(False, "run translations even where nothing but resource limits contains them")
+    invalidate_cache: bool = flag(False, "judge everything anew")
+    d_compiler: str = flag(DEFAULT_COMPILER, "an LDC, DMD or GDC, by name or path")
+    fast_judge: bool = flag(False, "compile many translations by one command; the verdicts are the same")
+    strict_verdict: bool = flag(False, "keep the expected results out of the programs that judge")
+
+    def __post_init__(self) -> None:
+        """See that the limits are positive.
+
+        Raises:
+            UserError: naming the flag that is not.
+        """
+        for name in ("jobs", "compile_limit", "run_limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"--{name} must be at least 1, not {value}.")
+
+
+@dataclass(frozen=True)
+class JudgeConfig(UnitTestConfig):
+    """How to judge; every field is the flag of its name."""
+
+    embedding_model: str = flag(
+        BUILTIN,
+        "embedding of messages: builtin, which needs no download and no code of others; or a sentence-transformers model, such as the "
+        "original's, for figures to be compared with published ones",
+    )
+    max_length: int = flag(MAX_LENGTH, "number of an error message's first tokens that are compared")
+    threshold: float = flag(THRESHOLD, "cosine above which messages are alike")
+    trust_remote_code: bool = flag(False, "let the embedding model run its own code")
+    allow_version_change: bool = flag(False, "compare with a clustering that another compiler, model or other settings made")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What of it must be equal in clusterings that are compared."""
+        from d_running.embedding import embedding_settings  # which imports numpy, for which --help need not wait
+
+        return embedding_settings(self.embedding_model, self.max_length) | {"threshold": self.threshold}

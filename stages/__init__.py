@@ -1,0 +1,1 @@
+"""What joins the rooms, and nothing else: a run from its configuration to its metrics."""
