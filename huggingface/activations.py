@@ -91,7 +91,7 @@ def stream_activations(
     for batch in batches:
         kept = real_tokens(batch, keep_first_token)
         found = read_activations(model, points, **batch._asdict(), use_cache=False)
-        yield {point: values[kept.to(values.device)] for point, values in found.items()}
+        yield {point: token_rows(values, kept) for point, values in found.items()}
 
 
 def real_tokens(batch: Batch, keep_first_token: bool = True) -> Bool[Tensor, "row column"]:
@@ -99,6 +99,11 @@ def real_tokens(batch: Batch, keep_first_token: bool = True) -> Bool[Tensor, "ro
     real = batch.attention_mask.bool()
     # Positions count real tokens; the padding has position 0 too.
     return real if keep_first_token else real & (batch.position_ids > 0)
+
+
+def token_rows(values: Shaped[Tensor, "row column ..."], kept: Bool[Tensor, "row column"]) -> Shaped[Tensor, "token ..."]:
+    """The entries of ``values`` at the tokens in the mask ``kept``; a view where that is all of them."""
+    return values.flatten(0, 1) if kept.all() else values[kept.to(values.device)]
 
 
 @contextmanager
