@@ -60,7 +60,7 @@ def ours(recipe: Recipe, sample: Pair) -> Side:
 
     def predict(x: Tensor) -> tuple[Tensor, Tensor]:
         exported = trainer.export()
-        return exported(x), exported.activation(exported.up_proj(x))
+        return exported(x), exported.encode(x)
 
     return Side(lambda x, y: trainer.train_step(x, y, report=False) and None, predict)
 
@@ -160,7 +160,7 @@ def race(sides: dict[str, Side], batches: Iterable[Pair], steps: int, test: Pair
                 wall[name] += time.perf_counter() - clock
     tokens, results = (steps - WARM_UP_STEPS) * BATCH, {}
     for name, side in sides.items():
-        meter = FitMeter(WIDTH * EXPANSION, WIDTH)
+        meter = FitMeter(WIDTH * EXPANSION)
         with torch.no_grad():
             for x, y in zip(test[0].split(BATCH), test[1].split(BATCH)):
                 prediction, features = side.predict(x)

@@ -2,21 +2,19 @@
 
 import math
 from collections.abc import Iterable
-from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from huggingface.architectures import layers_of, mlp_of
-from huggingface.sites import declared_layer, ignores_the_mean, known_sites, norms_of, reading_norm, resolve, value_written
+from huggingface.activations import Point, read_activations
+from huggingface.architectures import layers_of, mlp_norm_of
+from huggingface.sites import declared_layer, ignores_the_mean, known_sites, reading_norm, resolve, value_written
 from huggingface.tokenization import encode, pad
 from huggingface.transcoder import Sites, Transcoder
 from huggingface.transcoder_adapter import adapt
+from huggingface.unexplained import Unexplained
 from util.errors import CheckpointError, UserError
-from util.hooks import Trace
 
 REFUSED_FVU = 0.9
 """A transcoder that leaves more of the variance unexplained is refused: 1 is no better than the mean."""
@@ -39,23 +37,6 @@ class SiteFit(NamedTuple):
     layer: int
     sites: Sites
     fvu: float
-
-
-class _Unexplained:
-    """The fraction of a variance left unexplained, summed up over batches in float64."""
-
-    def __init__(self) -> None:
-        self._error, self._sum, self._squares, self.count = 0.0, 0.0, 0.0, 0
-
-    def add(self, target: Float[Tensor, "token width"], prediction: Float[Tensor, "token width"]) -> None:
-        self._error += (target - prediction).square().sum().item()
-        self._sum = self._sum + target.sum(0)
-        self._squares += target.square().sum().item()
-        self.count += len(target)
-
-    def fraction(self) -> float:
-        variance = self._squares - (self._sum.square().sum() / self.count).item()
-        return self._error / variance if variance > 0 else math.nan
 
 
 @torch.inference_mode()
@@ -81,27 +62,24 @@ def measure_sites(
     declared, adapted = resolve(transcoder.sites, model, layer), adapt(transcoder, model, layer)
     device = adapted.up_proj.weight.device
     reads, writes = known_sites(model, layer)
-    pairs = {(layer, Sites(read, write)): _Unexplained() for read in reads for write in writes}
+    pairs = {(layer, Sites(read, write)): Unexplained() for read in reads for write in writes}
     neighbours = [other for other in (layer - 1, layer + 1) if 0 <= other < len(layers_of(model))]
-    pairs |= {(other, declared): _Unexplained() for other in neighbours}
+    pairs |= {(other, declared): Unexplained() for other in neighbours}
     inputs = {(other, sites.reads): reading_norm(model, other, sites.reads) for other, sites in pairs}
-    norms = {other: norms_of(model, other)[0] for other in (layer, *neighbours)}
+    points = [Point(other, site) for other in (layer, *neighbours) for site in ("resid_mid", "mlp_out")]
     for text in texts:
         batch = pad([encode(tokenizer, text).ids[:max_tokens]], tokenizer.pad_token_id, model.device)
-        with ExitStack() as stack:
-            before = {other: stack.enter_context(Trace(norm)) for other, norm in norms.items()}
-            after = {other: stack.enter_context(Trace(mlp_of(model, other), stop=other == max(norms))) for other in norms}
-            model(input_ids=batch.input_ids, use_cache=False)
-        predictions = {(other, read): adapted(norm(before[other].input).to(device)) for (other, read), norm in inputs.items()}
+        found = read_activations(model, points, input_ids=batch.input_ids, use_cache=False)
+        predictions = {(other, read): adapted(norm(found[other, "resid_mid"]).to(device)) for (other, read), norm in inputs.items()}
         for (other, sites), unexplained in pairs.items():
-            target = value_written(model, other, sites.writes, after[other].output)
-            both = [x[0, 1:].to(device).double() for x in (target, predictions[other, sites.reads])]
-            if ignores_the_mean(norms[other]):
+            target = value_written(model, other, sites.writes, found[other, "mlp_out"])
+            both = [x[0, 1:].to(device).double() for x in (predictions[other, sites.reads], target)]
+            if ignores_the_mean(mlp_norm_of(model, other)):
                 both = [x - x.mean(-1, keepdim=True) for x in both]
             unexplained.add(*both)
-    if not all(unexplained.count > 1 for unexplained in pairs.values()):
+    if not all(unexplained.tokens > 1 for unexplained in pairs.values()):
         raise UserError("There are too few tokens to measure the transcoder on; give longer texts.")
-    fits = [SiteFit(other, sites, unexplained.fraction()) for (other, sites), unexplained in pairs.items()]
+    fits = [SiteFit(other, sites, unexplained.fraction) for (other, sites), unexplained in pairs.items()]
     fits.sort(key=lambda fit: (fit.layer != layer or fit.sites != declared, math.inf if math.isnan(fit.fvu) else fit.fvu))
     return fits
 

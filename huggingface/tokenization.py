@@ -1,5 +1,6 @@
 """One tokenisation for every purpose: the BOS token never doubled, offsets kept, padding by hand."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -82,6 +83,26 @@ def pad(rows: list[list[int]], pad_id: int, device: torch.device | str, side: st
     mask = [[0] * len(fill) + [1] * len(row) if side == "left" else [1] * len(row) + [0] * len(fill) for row, fill in zip(rows, fills)]
     attention_mask = torch.tensor(mask, dtype=torch.long, device=device)
     return Batch(torch.tensor(ids, dtype=torch.long, device=device), attention_mask, positions(attention_mask))
+
+
+def batches(
+    rows: Iterable[list[int]], pad_id: int, device: torch.device | str, max_rows: int | None = None, max_tokens: int | None = None
+) -> Iterator[Batch]:
+    """``rows`` in order of length, so that little is padding, in batches padded on the right.
+
+    Args:
+        max_rows: in a batch; None for any number.
+        max_tokens: in a batch, its padding included; a longer row makes a batch of its own.
+    """
+    waiting: list[list[int]] = []
+    for row in sorted(rows, key=len):
+        full = len(waiting) == max_rows or (max_tokens is not None and len(row) * (len(waiting) + 1) > max_tokens)
+        if waiting and full:
+            yield pad(waiting, pad_id, device, side="right")
+            waiting = []
+        waiting.append(row)
+    if waiting:
+        yield pad(waiting, pad_id, device, side="right")
 
 
 def positions(attention_mask: Int[Tensor, "row column"]) -> Int[Tensor, "row column"]:

@@ -104,9 +104,43 @@ class Transcoder(nn.Module):
         shared.load_state_dict(tensors, assign=True)
         return shared.requires_grad_(False)
 
+    @property
+    def d_in(self) -> int:
+        """Width of what is read."""
+        return self.up_proj.in_features
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return self.up_proj.out_features
+
+    @property
+    def d_out(self) -> int:
+        """Width of what is written."""
+        return self.down_proj.out_features
+
+    def encode(self, x: Float[Tensor, "... d_in"]) -> Float[Tensor, "... n_features"]:
+        """The features' activations."""
+        return self.activation(self.up_proj(x))
+
+    def decode(self, features: Float[Tensor, "... n_features"], x: Float[Tensor, "... d_in"] | None = None) -> Float[Tensor, "... d_out"]:
+        """What is written for ``features``.
+
+        Args:
+            x: what was read; only a transcoder with a linear path beside the features needs it.
+
+        Raises:
+            ValueError: if that path is there and ``x`` is not.
+        """
+        decoded = self.down_proj(features)
+        if self.skip is None:
+            return decoded
+        if x is None:
+            raise ValueError("This transcoder has a linear path beside its features: decode needs what it read.")
+        return decoded + self.skip(x)
+
     def forward(self, x: Float[Tensor, "... d_in"]) -> Float[Tensor, "... d_out"]:
-        decoded = self.down_proj(self.activation(self.up_proj(x)))
-        return decoded if self.skip is None else decoded + self.skip(x)
+        return self.decode(self.encode(x), x)
 
 
 CONFIG_FILE = "cfg.json"

@@ -1,9 +1,10 @@
 """A transcoder in the place of a layer's MLP, reading and writing at the sites that it was trained on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from huggingface.architectures import architecture_of, down_projection, layer_of
@@ -19,11 +20,26 @@ def adapt(transcoder: Transcoder, model: PreTrainedModel, layer: int) -> Transco
         CheckpointError: if the widths do not fit the model.
     """
     width = model.config.hidden_size
-    found = (transcoder.up_proj.in_features, transcoder.down_proj.out_features)
+    found = (transcoder.d_in, transcoder.d_out)
     if found != (width, width):
         raise CheckpointError(f"The transcoder maps width {found[0]} to {found[1]}, but the model has width {width}; give the model's own.")
     weight = down_projection(model, layer).weight
     return transcoder.copy_to(weight.device, weight.dtype)
+
+
+def encoder_beside(
+    model: PreTrainedModel, layer: int, transcoder: Transcoder
+) -> Callable[[Float[Tensor, "*any d_model"]], Float[Tensor, "*any n_features"]]:
+    """Maps ``resid_mid`` of ``layer`` to the features of ``transcoder``, which reads beside the layer's MLP and does not replace it.
+
+    What reaches a layer does not depend on what stands in its MLP's place, so several transcoders can be read in one pass of the model.
+
+    Raises:
+        CheckpointError: as ``splice_transcoder``.
+    """
+    adapted = adapt(transcoder, model, layer)
+    norm = reading_norm(model, layer, resolve(transcoder.sites, model, layer).reads)
+    return lambda stream: adapted.encode(norm(stream))
 
 
 def splice_transcoder(model: PreTrainedModel, layer: int, transcoder: Transcoder) -> dict[str, nn.Module]:

@@ -9,9 +9,8 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from huggingface.architectures import mlp_of
-from huggingface.tokenization import encode, pad
-from util.hooks import Trace
+from huggingface.activations import Point, stream_activations
+from huggingface.tokenization import batches, encode
 
 
 class MLPActivations(NamedTuple):
@@ -29,14 +28,13 @@ def collect_mlp_activations(
 
     The first token of a text is left out: its activations do not depend on the text.
     """
-    encoded = sorted((encode(tokenizer, text).ids[:max_tokens] for text in texts), key=len)
-    inputs, outputs = [], []
-    for start in tqdm(range(0, len(encoded), batch_size), desc="MLP activations", disable=None, leave=False):
-        batch = pad(encoded[start : start + batch_size], tokenizer.pad_token_id, model.device, side="right")
-        with Trace(mlp_of(model, layer), stop=True) as trace:
-            model(**batch._asdict(), use_cache=False)
-        kept = batch.attention_mask.bool()
-        kept[:, 0] = False
-        inputs.append(trace.input[kept].float().cpu())
-        outputs.append(trace.output[kept].float().cpu())
-    return MLPActivations(torch.cat(inputs), torch.cat(outputs))
+    points = Point(layer, "mlp_in"), Point(layer, "mlp_out")
+    rows = [encode(tokenizer, text).ids[:max_tokens] for text in texts]
+    parts: list[list[Tensor]] = [[], []]
+    with tqdm(total=len(rows), desc="MLP activations", disable=None, leave=False) as progress:
+        batched = batches(rows, tokenizer.pad_token_id, model.device, max_rows=batch_size)
+        for found in stream_activations(model, points, batched, keep_first_token=False):
+            for part, point in zip(parts, points):
+                part.append(found[point].float().cpu())
+            progress.update(batch_size)
+    return MLPActivations(*map(torch.cat, parts))

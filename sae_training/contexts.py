@@ -1,70 +1,17 @@
-"""Texts of a file or of the hub, read as a stream and cut into contexts of tokens."""
+"""A stream of texts, cut into contexts of tokens."""
 
 import logging
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from huggingface.tokenization import encode
 from util.errors import UserError
+from util.texts import Texts
 
 logger = logging.getLogger(__name__)
-
-TEXT_COLUMNS = ("text", "content", "code", "prompt")
-"""Where the texts are looked for if no column is named, in this order."""
-
-BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-
-
-class Texts:
-    """The texts of a dataset, read anew at each pass.
-
-    Args:
-        name: a .txt (texts separated by empty lines), .jsonl, .csv or .parquet file, or a dataset on the hub, whose "train" split is streamed.
-        column: the column of the texts; None takes the first of ``TEXT_COLUMNS`` that is there.
-
-    Raises:
-        UserError: if the dataset is not there, cannot be read, has no such column or no rows.
-    """
-
-    def __init__(self, name: str, column: str | None = None) -> None:
-        self.name = name
-        path = Path(name)
-        is_local = path.suffix in BUILDERS or name.startswith((".", "/", "~")) or path.exists()
-        if is_local and not path.is_file():
-            raise UserError(f"There is no file {name}; give texts with --dataset.")
-        if is_local and path.suffix not in BUILDERS:
-            raise UserError(f"{name} is no file of texts; --dataset takes {', '.join(BUILDERS)} or a name on the hub.")
-        self._arguments: dict[str, Any] = {"path": name}
-        if is_local:
-            options = {"sample_by": "paragraph"} if path.suffix == ".txt" else {}
-            self._arguments = {"path": BUILDERS[path.suffix], "data_files": str(path), **options}
-        row = next(self._rows(0), None)
-        if row is None:
-            raise UserError(f"{name} has no rows; give another --dataset.")
-        texts = [key for key, value in row.items() if isinstance(value, str)]
-        self.column = column or next((known for known in TEXT_COLUMNS if known in texts), "")
-        if self.column not in texts:
-            wanted = f"column of texts {column}" if column else f"column {', '.join(TEXT_COLUMNS)}"
-            raise UserError(f"{name} has no {wanted}; its columns of texts are {', '.join(texts) or 'none'}: name one with --text_column.")
-
-    def _rows(self, first: int) -> Iterator[dict[str, Any]]:
-        import datasets
-
-        try:
-            rows = iter(datasets.load_dataset(**self._arguments, split="train", streaming=True).skip(first))
-            yield from rows
-        except Exception as error:
-            # The library raises errors of many kinds, its own, pyarrow's and the network's.
-            first_line = str(error).strip().partition("\n")[0]
-            raise UserError(f"Cannot read the dataset {self.name} ({first_line}); give a file or a dataset that you can reach.") from error
-
-    def read(self, first: int) -> Iterator[str]:
-        """The texts from row ``first`` on; empty ones are given as they are, so that rows can be counted."""
-        return (row[self.column] or "" for row in self._rows(first))
 
 
 class ContextStream:

@@ -1,5 +1,6 @@
 """How well a transcoder stands in for its MLP: on its activations, and in the model's predictions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from huggingface.transcoder import Transcoder
+from huggingface.unexplained import Unexplained
 from sae_training.buffer import select
 from sae_training.hooked_model import HookedModel, Replacement, pad_contexts, token_losses
 from util.errors import UserError
@@ -21,13 +23,12 @@ class FitMeter:
     """Adds up how well a transcoder explains what an MLP wrote, batch by batch, in float64.
 
     Attributes:
-        tokens: number of tokens seen.
         fired: on how many of them each feature was active, int64 [n_features].
     """
 
-    def __init__(self, n_features: int, d_out: int) -> None:
-        self.tokens, self.fired = 0, torch.zeros(n_features, dtype=torch.long)
-        self._error, self._sum, self._squares = 0.0, torch.zeros(d_out, dtype=torch.double), 0.0
+    def __init__(self, n_features: int) -> None:
+        self.fired = torch.zeros(n_features, dtype=torch.long)
+        self._unexplained = Unexplained()
 
     def add(
         self,
@@ -36,17 +37,18 @@ class FitMeter:
         features: Float[Tensor, "token n_features"],
     ) -> None:
         """Take a batch in; ``target`` is what the MLP wrote."""
-        target = target.double()
-        self._error += (prediction.double() - target).square().sum().item()
-        self._sum += target.sum(0).cpu()
-        self._squares += target.square().sum().item()
+        self._unexplained.add(prediction, target)
         self.fired += (features != 0).sum(0).cpu()
-        self.tokens += len(target)
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens seen."""
+        return self._unexplained.tokens
 
     @property
     def mean(self) -> Float[Tensor, " d_out"]:
         """The mean target."""
-        return self._sum / self.tokens
+        return self._unexplained.mean
 
     @property
     def fvu(self) -> float:
@@ -55,10 +57,10 @@ class FitMeter:
         Raises:
             UserError: if the target never varies.
         """
-        variance = self._squares - self.tokens * self.mean.square().sum().item()
-        if not variance > 0:
+        fraction = self._unexplained.fraction
+        if math.isnan(fraction):
             raise UserError("The MLP writes the same for every token of the evaluation, so there is nothing to explain; give other texts.")
-        return self._error / variance
+        return fraction
 
     @property
     def l0(self) -> float:
@@ -110,7 +112,7 @@ def evaluate(
         For each layer its figures, and each feature's frequency, float64.
     """
     transcoders = {layer: transcoder.copy_to(device, torch.float32) for layer, transcoder in transcoders.items()}
-    meters = {layer: FitMeter(t.up_proj.out_features, t.down_proj.out_features) for layer, t in transcoders.items()}
+    meters = {layer: FitMeter(t.n_features) for layer, t in transcoders.items()}
     batches = [pad_contexts(contexts[i : i + batch_size], tokenizer, device) for i in range(0, len(contexts), batch_size)]
     for batch in batches:
         kept = batch.attention_mask.bool()
@@ -119,9 +121,8 @@ def evaluate(
         activations = model.activations(batch)
         for layer, transcoder in transcoders.items():
             x, y = select(activations[layer], kept)
-            features = transcoder.activation(transcoder.up_proj(x.float()))
-            prediction = transcoder.down_proj(features) + (0 if transcoder.skip is None else transcoder.skip(x.float()))
-            meters[layer].add(prediction, y, features)
+            features = transcoder.encode(x.float())
+            meters[layer].add(transcoder.decode(features, x.float()), y, features)
 
     def loss(replacements: dict[int, Replacement]) -> float:
         losses = [token_losses(model.logits(batch, replacements), batch).double() for batch in batches]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from huggingface.activations import Point, read_activations
 from huggingface.architectures import layer_of, mlp_of
 from huggingface.tokenization import Batch, pad
 from huggingface.transcoder import Sites
@@ -112,13 +114,9 @@ class PlainModel:
 
     @torch.no_grad()
     def activations(self, batch: Batch) -> dict[int, Activations]:
-        with ExitStack() as stack:
-            traces = {layer: Trace(mlp_of(self._model, layer), stop=layer == max(self.sites)) for layer in self.sites}
-            # The one that stops the model is the outermost: it swallows the interruption after the others are closed.
-            for layer in sorted(traces, reverse=True):
-                stack.enter_context(traces[layer])
-            self._model(input_ids=batch.input_ids, use_cache=False)
-        return {layer: Activations(trace.input, trace.output) for layer, trace in traces.items()}
+        points = {layer: (Point(layer, "mlp_in"), Point(layer, "mlp_out")) for layer in self.sites}
+        found = read_activations(self._model, chain(*points.values()), input_ids=batch.input_ids, use_cache=False)
+        return {layer: Activations(*map(found.get, pair)) for layer, pair in points.items()}
 
     @torch.no_grad()
     def logits(self, batch: Batch, replacements: Mapping[int, Replacement]) -> Float[Tensor, "row column vocabulary"]:

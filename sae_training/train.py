@@ -45,8 +45,9 @@ class Training:
         from huggingface.transcoder import Sites
         from sae_training.buffer import ActivationBuffer
         from sae_training.checkpoint import load_checkpoint
-        from sae_training.contexts import ContextStream, Texts
+        from sae_training.contexts import ContextStream
         from sae_training.hooked_model import hook_model
+        from util.texts import Texts
 
         self.config, self.tokenizer, self.device = config, tokenizer, model.device
         layers = sorted(config.layer_num)

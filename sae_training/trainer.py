@@ -170,7 +170,8 @@ class Fit:
 @torch.inference_mode()
 def measure_fit(transcoder: Transcoder, activations: MLPActivations, batch_size: int = 8192) -> Fit:
     """Measure ``transcoder`` on ``activations``, which it should not have been trained on."""
-    meter = FitMeter(transcoder.up_proj.out_features, transcoder.down_proj.out_features)
+    meter = FitMeter(transcoder.n_features)
     for x, y in zip(activations.inputs.split(batch_size), activations.outputs.split(batch_size), strict=True):
-        meter.add(transcoder(x), y, transcoder.activation(transcoder.up_proj(x)))
+        features = transcoder.encode(x)
+        meter.add(transcoder.decode(features, x), y, features)
     return Fit(meter.fvu, meter.l0, int((meter.fired == 0).sum()))

@@ -11,8 +11,8 @@ import json
 import logging
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from huggingface.architectures import down_projection
+from huggingface.activations import Point, read_activations, real_tokens, token_rows
 from huggingface.context import context_length
 from huggingface.digest import model_digest, tokenizer_digest
 from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
-from huggingface.sites import norms_of, reading_norm, resolve
-from huggingface.tokenization import encode, pad
+from huggingface.tokenization import batches, encode
 from huggingface.transcoder import Transcoder
-from huggingface.transcoder_adapter import adapt, spliced
+from huggingface.transcoder_adapter import encoder_beside, spliced
 from tcpe.symmetric import PackedCholesky, PackedSymmetric
 from tcpe.texts import load_texts
 from util.cli import ArgumentParser, run_main
@@ -319,57 +318,9 @@ class Site:
     transcoder: Transcoder | None = None
 
 
-class _Done(Exception):
-    """Ends a forward pass that has reached its last site."""
-
-
-@contextmanager
-def _reading(model: PreTrainedModel, sites: Sequence[Site]) -> Iterator[Callable[[dict[str, Tensor]], list[Tensor]]]:
-    """While open, gives a function that runs a batch and returns each site's activations [row, column, n_features]."""
-    seen: dict[int, Tensor] = {}
-
-    def keep(site: int, module: nn.Module, activations_of: Callable[[Tensor], Tensor]) -> Any:
-        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            seen[site] = activations_of(inputs[0])
-            if len(seen) == len(sites):
-                raise _Done
-
-        return module.register_forward_pre_hook(hook)
-
-    def run(batch: dict[str, Tensor]) -> list[Tensor]:
-        seen.clear()
-        try:
-            model(**batch, use_cache=False)
-        except _Done:
-            return [seen[site] for site in range(len(sites))]
-        raise EditError("The layers of the second moment take no part in the model's forward pass; correct the family's row of the table.")
-
-    with ExitStack() as hooks:
-        for number, site in enumerate(sites):
-            if site.transcoder is None:
-                handle = keep(number, down_projection(model, site.layer), lambda hidden: hidden)
-            else:
-                # The stream that reaches a layer does not depend on what stands in its MLP's place, so that several transcoders can be
-                # read beside one pass of the model without any of them.
-                own = adapt(site.transcoder, model, site.layer)
-                reader = reading_norm(model, site.layer, resolve(own.sites, model, site.layer).reads)
-                # Not called as a module: it may be the norm itself, whose hook this is.
-                activations_of = lambda stream, own=own, reader=reader: own.activation(own.up_proj(reader.forward(stream)))  # noqa: E731
-                handle = keep(number, norms_of(model, site.layer)[0], activations_of)
-            hooks.callback(handle.remove)
-        yield run
-
-
-def _batches(rows: list[list[int]], batch_tokens: int) -> Iterator[list[list[int]]]:
-    """``rows`` by length, in batches of at most ``batch_tokens`` with their padding."""
-    batch: list[list[int]] = []
-    for row in sorted(rows, key=len):
-        if batch and len(row) * (len(batch) + 1) > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
+def _point(site: Site) -> Point:
+    """Where ``site`` is read. A transcoder reads the stream beside the MLP, so that those of several layers can be read in one pass."""
+    return Point(site.layer, "neurons" if site.transcoder is None else "resid_mid")
 
 
 def _max_tokens(model: PreTrainedModel) -> int:
@@ -390,16 +341,16 @@ def _add_texts(
 ) -> None:
     """Add to each sum the texts that it lacks; ``at_rest`` is called whenever all products of some texts are made."""
     begin = min(total.n_texts for total in sums)
-    with _reading(model, sites) as activations_of, tqdm(total=len(texts), initial=begin, desc="second moment", disable=None, leave=False) as bar:
+    encoders = [encoder_beside(model, site.layer, site.transcoder) if site.transcoder is not None else nn.Identity() for site in sites]
+    with tqdm(total=len(texts), initial=begin, desc="second moment", disable=None, leave=False) as bar:
         for start in range(begin, len(texts), TEXTS_AT_A_TIME):
             stop = min(start + TEXTS_AT_A_TIME, len(texts))
             rows = [encode(tokenizer, text).ids[: _max_tokens(model)] for text in texts[start:stop]]
-            for part in _batches([row for row in rows if row], batch_tokens):
-                batch = pad(part, tokenizer.pad_token_id, model.device, side="right")
-                for total, activations in zip(sums, activations_of(batch._asdict())):
+            for batch in batches([row for row in rows if row], tokenizer.pad_token_id, model.device, max_tokens=batch_tokens):
+                found = read_activations(model, map(_point, sites), **batch._asdict(), use_cache=False)
+                for total, site, encoder in zip(sums, sites, encoders):
                     if total.n_texts <= start:
-                        mask = batch.attention_mask.bool().to(activations.device)
-                        total.add(activations.flatten(0, 1) if mask.all() else activations[mask])
+                        total.add(token_rows(encoder(found[_point(site)]), real_tokens(batch)))
             for total in sums:
                 if total.n_texts <= start:
                     total.settle()

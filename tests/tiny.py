@@ -1,6 +1,7 @@
 """Tiny random models of every known family, and a byte-level tokeniser, for tests: nothing is downloaded."""
 
 import json
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -90,14 +91,17 @@ def tiny_sentencepiece(legacy: bool = False) -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_model(family: str = "Llama", seed: int = 0, square: bool = False) -> PreTrainedModel:
+def tiny_model(family: str = "Llama", seed: int = 0, square: bool = False, **settings: Any) -> PreTrainedModel:
     """A random model with weights large enough that its distributions are far from uniform.
 
     Args:
         square: give the MLP as many neurons as the model is wide, so that no shape betrays a transposed weight.
+        settings: of the configuration, beside or instead of those that all tiny models have.
     """
     torch.manual_seed(seed)
     config = CONFIGS[family](len(tiny_tokenizer()))
+    if settings:
+        config = type(config)(**config.to_dict() | settings)
     if square:
         setattr(config, "n_inner" if family == "GPT2" else "intermediate_size", WIDTH)
     config.bos_token_id, config.eos_token_id, config.pad_token_id = 0, 1, 1

@@ -305,3 +305,17 @@ def test_input_bias_is_folded():
     plain = Transcoder.from_matrices(*(tensors[name] for name in names))
     biased = Transcoder.from_matrices(*(tensors[name] for name in names), b_dec=tensors["b_dec"])
     torch.testing.assert_close(biased(X + tensors["b_dec"]), plain(X), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_forward_pass_is_decode_after_encode(skip):
+    transcoder, x = Transcoder(6, 11, 4, TopK(3), skip=skip), torch.randn(2, 5, 6)
+    features = transcoder.encode(x)
+    assert (transcoder.d_in, transcoder.n_features, transcoder.d_out) == (6, 11, 4) and features.shape == (2, 5, 11)
+    assert (features != 0).sum(-1).max() <= 3
+    assert torch.equal(transcoder.decode(features, x), transcoder(x))
+    if skip:
+        with pytest.raises(ValueError, match="needs what it read"):
+            transcoder.decode(features)
+    else:
+        assert torch.equal(transcoder.decode(features), transcoder(x))

@@ -112,7 +112,7 @@ def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
     cases = {
         "no layer 9": {"layer_num": [9]},
         "no column of texts source": {"text_column": "source"},
-        "no column text": {"dataset": str(numbers)},
+        "has no column of texts; its columns are n": {"dataset": str(numbers)},
         "There is no file": {"dataset": "missing.jsonl"},
         "only 9 tokens, less than one context of 16": {"dataset": str(short), "n_evaluation_contexts": 1},
         "behind the 118 texts": {"n_evaluation_contexts": 118, "separate_texts": True, "context_size": 4000},
