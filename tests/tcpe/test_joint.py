@@ -146,7 +146,8 @@ def test_a_change_is_added_in_float32_and_rounded_once(dtype):
 def test_an_edit_that_overflows_its_weights_is_refused_and_changes_nothing():
     model = tiny_model().to(torch.float16)
     before = copy.deepcopy(model.state_dict())
-    for edits in ([Edit(random_update(model), decay=1e-6)], [TwoLayers(model), Edit(random_update(model, layer=1), decay=1e-6)]):
+    large = Edit(random_update(model, layer=1), decay=1e-6)
+    for edits in ([large], [Edit(random_update(model)), large], [TwoLayers(model), large]):
         with pytest.raises(EditError, match="overflows the float16 of layer"), applied(model, edits):
             pass
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

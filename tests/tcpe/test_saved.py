@@ -57,8 +57,9 @@ def test_flags_of_the_search_need_not_be_given_again_where_there_is_one(tmp_path
     assert find_saved(tmp_path, 2, REQUEST, WANTED | {"v_lr": 7, "seed": 3}) == path
 
 
-def test_of_two_that_differ_in_their_weights_alone_the_latest(tmp_path):
-    paths = [save(tmp_path, made_with=WANTED | {"weights": name}) for name in "ab"]
+@pytest.mark.parametrize("made", [[WANTED | {"weights": name} for name in "ab"], [None, None]])
+def test_of_two_that_differ_in_their_weights_alone_or_in_nothing_known_the_latest(tmp_path, made):
+    paths = [save(tmp_path, kind=kind, made_with=one) for kind, one in zip(("TC", "TC_ef4"), made)]
     for path, time in zip(paths, (2, 1)):
         os.utime(f"{path}.json", (time, time))
     assert find_saved(tmp_path, 2, REQUEST, WANTED) == paths[0]
