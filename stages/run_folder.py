@@ -16,6 +16,7 @@ from util.files import read_json, write_json
 
 RUN_FILE, TRANSLATIONS, TIMING = "run.json", "translations", "timing.json"
 
+
 def open_run(config: RunConfig, content: dict[str, Any]) -> None:
     """Write ``run.json``, unless the folder holds a run that was made from something else.
 

@@ -10,6 +10,7 @@ An UPDATE is a folder that holds one, or its file with or without suffix, and be
 """
 
 import argparse
+import hashlib
 import os
 import shutil
 import sys
@@ -19,13 +20,18 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from tcpe.active import active_indices
 from tcpe.lim import Lim, parse_edit, parse_lim
 from tcpe.saved import UPDATE, updates_in
 from util.cli import ArgumentParser, run_main
-from util.errors import CheckpointError, UserError
+from util.errors import CheckpointError, EditError, UserError
 from util.files import read_json, write_json
 
 if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
+    import numpy
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from tcpe.update import AnyEdit, MergedUpdate, RankOneUpdate
@@ -93,30 +99,48 @@ def load_edit(text: str, lim: Lim = 0.1, decay: float = 1.0, ablation: bool = Fa
 
 
 def list_updates(folders: Sequence[str], lim: Lim = 0.1) -> str:
-    """A line for each update under ``folders``.
+    """A line for each update under ``folders``; one that lies in several places has one line, with the number of its copies.
 
     Raises:
-        CheckpointError: if there is none.
+        CheckpointError: if there is none, or one is not whole.
     """
-    from tcpe.update import MergedUpdate, active_features
-    from util.errors import EditError
-
-    stems = [stem for folder in folders for stem in updates_in(Path(folder), "**/*")]
-    if not stems:
+    found: dict[bytes, list[Path]] = {}
+    for stem in dict.fromkeys(stem for folder in folders for stem in updates_in(Path(folder), "**/*")):
+        digest = hashlib.sha256()
+        for name, array in sorted(_arrays(stem).items()):
+            digest.update(name.encode() + array.tobytes())
+        found.setdefault(digest.digest(), []).append(stem)
+    if not found:
         raise CheckpointError(f"There is no saved update under {', '.join(folders)}; make one with --alg_name TCPE_pre --save_k_v_upd.")
-    rows = [("update", "layer", "features", f"active at {lim}", "request")]
-    for stem in stems:
-        update = load_update(stem)
-        if isinstance(update, MergedUpdate):
-            rows.append((str(stem), str(update.layer), str(update.right.shape[1]), str(len(update.columns())), f"{len(update.left[0])} merged"))
+    rows = [("update", "copies", "layer", "features", f"active at {lim}", "request")]
+    for stem, *others in found.values():
+        arrays, description = _arrays(stem), read_json(f"{stem}.json", "the saved update")
+        start = (str(stem), str(1 + len(others)), str(description["layer"]), str(description["n_features"]))
+        if "merged" in description:
+            rows.append((*start, str(int(arrays["right"].any(0).sum())), f"{len(arrays['right'])} merged"))
             continue
         try:
-            active = str(len(active_features(update.key, lim)))
+            active = len(active_indices(arrays["key"], lim))
         except EditError:
-            active = "0"
-        request = update.details.get("request", {})
-        rows.append((str(stem), str(update.layer), str(len(update.key)), active, f"{request.get('error')}: {request.get('brief_description')}"))
+            active = 0
+        request = description.get("request", {})
+        rows.append((*start, str(active), f"{request.get('error')}: {request.get('brief_description')}"))
     return _table(rows)
+
+
+def _arrays(stem: Path) -> "dict[str, numpy.ndarray]":
+    """The tensors of a saved update, without torch.
+
+    Raises:
+        CheckpointError: if the file is not whole.
+    """
+    try:
+        arrays = load_file(f"{stem}.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"The saved update {stem} is not whole ({error}); make it again with --alg_name TCPE_pre.") from error
+    if "key" not in arrays and "right" not in arrays:
+        raise CheckpointError(f"The saved update {stem} has no key; make it again with --alg_name TCPE_pre.")
+    return arrays
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

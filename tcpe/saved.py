@@ -71,9 +71,9 @@ def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[s
     for names in (NAMES, sorted(wanted.keys() - set(NAMES))):
         agreeing = [stem for stem, made in found.items() if made and all(made.get(name, wanted[name]) == wanted[name] for name in names)]
         found = {stem: found[stem] for stem in agreeing} or found
-    if len(found) > 1 and not agreeing:
-        made = list(found.values())
-        differing = sorted(name for name in {name for one in made for name in one} if any(one.get(name) != made[0].get(name) for one in made))
+    made = list(found.values())
+    differing = sorted(name for name in {name for one in made for name in one} if any(one.get(name) != made[0].get(name) for one in made))
+    if differing and not agreeing:
         shown = ", ".join(f"{name} ({', '.join(str(one.get(name)) for one in made)})" for name in differing)
         raise EditError(
             f"{folder} holds {len(found)} updates of the request {request.error}, which differ in {shown}; give these flags as for TCPE_pre, or "

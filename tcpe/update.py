@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from huggingface.architectures import architecture_of, decoder_weight, down_projection, layers_of
+from tcpe.active import active_indices
 from tcpe.compute_v import Value
 from tcpe.joint import solve_together
 from tcpe.lim import Lim
@@ -227,32 +228,12 @@ def _entries(weight: Tensor, n: int) -> Float[Tensor, " n"]:
 
 
 def active_features(key: Float[Tensor, " n_features"], lim: Lim) -> Int[Tensor, " n_active"]:
-    """Indices of the features that carry the edit, ascending: ``|key| > 0`` and ``|key| >= lim``.
-
-    A transcoder's features are never negative. The neurons of an MLP are, and carry as much of the edit then: of the key's squared length
-    2 to 18 % were measured.
-
-    Args:
-        lim: an activation; or "20%", a share of the largest one; or "top:16", so many features, of equals the first; or -1, all columns.
+    """Indices of the features that carry the edit, ascending (see ``active.active_indices``).
 
     Raises:
         EditError: if none is left, naming the largest activation, so that the caller can lower ``lim``.
-
-    Source: TCPE, equation (1).
     """
-    if lim == -1:
-        return torch.arange(len(key))
-    key = key.abs()
-    if str(lim).startswith("top:"):
-        count = int(str(lim).removeprefix("top:"))
-        active = torch.argsort(key, descending=True, stable=True)[:count].sort().values
-        active = active[key[active] > 0]
-    else:
-        least = float(lim.removesuffix("%")) / 100 * key.max() if isinstance(lim, str) else lim
-        active = torch.nonzero((key > 0) & (key >= least)).flatten()
-    if not len(active):
-        raise EditError(f"No feature reaches --lim {lim}: the largest activation is {key.max():.4g}; give a smaller --lim.")
-    return active
+    return torch.from_numpy(active_indices(key.numpy(), lim))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from huggingface.drafts import DraftedGeneration
 from huggingface.generation import greedy_generate, sample_texts
 from huggingface.tokenization import encode, pad
 from tests.tiny import CONFIGS, tiny_model, tiny_tokenizer
+from util.errors import UserError
 
 TOKENIZER = tiny_tokenizer()
 PROMPTS = ["int x = 3;", "long solution(int n) { return 5", "a", "<s>double z;"]
@@ -90,3 +91,17 @@ def test_answers_are_remembered_as_drafts(tmp_path):
     assert DraftedGeneration(edited, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == greedy_generate(edited, TOKENIZER, PROMPTS)
     (tmp_path / "drafts.json").write_text("half")
     assert DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == first
+
+
+@pytest.mark.parametrize("family", ["Llama", "GPT2"])
+def test_a_continuation_ends_where_the_context_does_and_a_longer_prompt_is_refused(family):
+    model, tokenizer, prompt = tiny_model(family), tiny_tokenizer(), "int solution(int n)"
+    model.generation_config.eos_token_id = None
+    length = len(encode(tokenizer, prompt).ids)
+    free = greedy_generate(model, tokenizer, [prompt], max_new_tokens=5, stop="~~~")
+    model.config.max_position_embeddings = length + 5
+    assert greedy_generate(model, tokenizer, [prompt], max_new_tokens=50, stop="~~~") == free
+    assert greedy_generate(model, tokenizer, [prompt], max_new_tokens=50, stop="~~~", drafts=[free[0] + "a longer draft" * 9]) == free
+    model.config.max_position_embeddings = length
+    with pytest.raises(UserError, match=f"has {length + 1} tokens, and this .* reads at most {length};"):
+        greedy_generate(model, tokenizer, [prompt])

@@ -2,12 +2,14 @@
 
 import csv
 import dataclasses
+import hashlib
 import json
 
 import pytest
 import torch
 
 from d_running.cluster import Clustering, read_clustering, write_clustering
+from d_running.embedding import load_embedder
 from d_running.evaluation import evaluate
 from d_running.harness import render_test_program
 from d_running.unit_test import Result
@@ -16,8 +18,10 @@ from huggingface.digest import model_digest
 from huggingface.transcoder import save_transcoder
 from stages import run as stage
 from stages.config import changed, run_config
+from stages.prepare import target_clusters
 from stages.run import run_stage
 from tcpe import tcpe_pre
+from tcpe.request import EditRequest
 from tcpe.saved import updates_in
 from tcpe.update import RankOneUpdate
 from tests.tiny import tiny_model, tiny_tokenizer, tiny_transcoder
@@ -222,3 +226,97 @@ def test_no_ke_does_not_overwrite_another_before(config, model_and_tokenizer, tm
         run_stage(as_no_ke(config), model_and_tokenizer)
     run_stage(changed(as_no_ke(config), invalidate_cache=True), model_and_tokenizer)
     assert read_clustering(tmp_path / "before") == clustering
+
+
+def test_an_update_is_found_again_without_the_flag_that_saves_it_and_by_any_name_of_its_kind(config, model_and_tokenizer, tmp_path, caplog):
+    requests = tmp_path / "requests.csv"
+    requests.write_text(requests.read_text().replace("layer_2_TC", "layer_2_TC_ef3"))
+    run_stage(as_no_ke(config), model_and_tokenizer)
+    pre = changed(config, save_k_v_upd=False, mlp_or_tc="TC_ef3")
+    run_stage(pre, model_and_tokenizer)
+    main = changed(pre, alg_name="TCPE", mlp_or_tc=None, lim=-1, output_file_path=str(tmp_path / "main"))
+    metrics = run_stage(main, model_and_tokenizer)
+    assert metrics["columns"] == 96 and "--lim -1 keeps all 96 columns of the update of the request 3" in caplog.text
+    by_folder = changed(main, save_path=str(pre.output), output_file_path=str(tmp_path / "folder"))
+    assert run_stage(by_folder, model_and_tokenizer)["columns"] == 96
+    with pytest.raises(UserError, match="no saved update of the request 3 for layer 2 in .*nowhere"):
+        run_stage(changed(main, save_path=str(tmp_path / "nowhere"), output_file_path=str(tmp_path / "none")), model_and_tokenizer)
+
+
+def test_two_searches_leave_two_updates_and_the_flags_tell_them_apart(config, model_and_tokenizer, tmp_path):
+    run_stage(as_no_ke(config), model_and_tokenizer)
+    for rate in (0.1, 0.4):
+        run_stage(changed(config, v_lr=rate, output_file_path=str(tmp_path / f"pre_{rate}")), model_and_tokenizer)
+    main = changed(config, alg_name="TCPE", lim=0.1, output_file_path=str(tmp_path / "main"))
+    with pytest.raises(UserError, match=r"differ in v_lr \(0.[14], 0.[14]\)"):
+        run_stage(main, model_and_tokenizer)
+    run_stage(changed(main, v_lr=0.4), model_and_tokenizer)
+    run = json.loads((tmp_path / "main/run.json").read_text())
+    pre = RankOneUpdate.load(tmp_path / "pre_0.4/update")
+    digests = [[hashlib.sha256(vector.numpy().tobytes()).hexdigest() for vector in pre.vectors()]]
+    assert run["made_from"]["updates"] == hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]
+
+
+def test_every_flag_of_the_search_reaches_it(config, model_and_tokenizer):
+    run_stage(as_no_ke(config), model_and_tokenizer)
+    flags = {"v_num_grad_steps": 4, "v_lr": 3.0, "clamp_norm_factor": 2, "kl_factor": 0.5, "v_weight_decay": 0.25}
+    run_stage(changed(config, **flags), model_and_tokenizer)
+    details = RankOneUpdate.load(config.output / "update").details
+    assert list(details["value_settings"].values()) == [3.0, 4, 2, 0.5, 0.25]
+    assert list(details["value_settings"]) == ["learning_rate", "steps", "clamp_norm_factor", "kl_factor", "weight_decay"]
+    losses = details["losses"]
+    assert len(losses) == 4 and losses[-1]["weight_decay"] > 0.1 and losses[-1]["kl"] > 0.01
+    for step in losses:
+        assert step["loss"] == pytest.approx(step["nll"] + 0.5 * step["kl"] + 0.25 * step["weight_decay"], rel=1e-4)
+
+
+def test_the_first_call_s_seconds_are_kept(config, model_and_tokenizer):
+    before = as_no_ke(config)
+    run_stage(changed(before, translate_only=True), model_and_tokenizer)
+    timing = json.loads((before.output / "timing.json").read_text())
+    assert timing.keys() == {"load", "translate"}
+    run_stage(before, model_and_tokenizer)
+    again = json.loads((before.output / "timing.json").read_text())
+    assert again.keys() == {"load", "translate", "judge"} and again.items() > timing.items()
+    (before.output / "timing.json").write_text(json.dumps(dict.fromkeys(again, 100.0)))
+    run_stage(before, model_and_tokenizer)
+    assert set(json.loads((before.output / "timing.json").read_text()).values()) == {100.0}
+    run_stage(changed(before, invalidate_cache=True), model_and_tokenizer)
+    assert max(json.loads((before.output / "timing.json").read_text()).values()) < 100
+
+
+def test_a_function_longer_than_the_model_s_context_is_refused_before_the_edit(config, model_and_tokenizer, monkeypatch):
+    run_stage(as_no_ke(config), model_and_tokenizer)
+    monkeypatch.setattr(model_and_tokenizer[0].config, "max_position_embeddings", 30)
+    with pytest.raises(UserError, match=r"The prompt of ABS, with the first token of its answer, has \d+ tokens, and this Llama.* at most 30"):
+        run_stage(config, model_and_tokenizer)
+    assert not (config.output / "run.json").exists()
+
+
+CAST, MISSING = "Error: C style cast illegal, use `cast(int)x`", "Error: undefined identifier `Integer`"
+
+
+@pytest.mark.parametrize(
+    ("clusters", "description", "outcome"),
+    [
+        (["0"], CAST, ["0"]),
+        ([], MISSING, ["1"]),
+        (["0", "1"], MISSING, ["0", "1"]),
+        (["Correctness"], "wrong sums", ["Correctness"]),
+        (["0"], "", ["0"]),
+        (["1"], CAST, f"the cluster 1 is '{MISSING}', and its brief_description .* is like cluster 0; cluster numbers belong to one clustering"),
+        (["1"], "Error: no property `length` for type `int`", "is like none; cluster numbers belong to one"),
+        ([], "Error: no property `length` for type `int`", "none of messages like"),
+        (["7"], CAST, "has the clusters 0, 1, Correctness, and not 7"),
+    ],
+)
+def test_a_cluster_s_number_must_name_what_the_request_describes(config, clusters, description, outcome):
+    results = [Result(f"{n}.d", False, "Compilation", text, 0, 0) for n, text in enumerate([CAST, CAST, MISSING])]
+    before = Clustering([*results, Result("3.d", False, "Correctness", "2 of 3", 2, 3)], ["0", "0", "1", "Correctness"])
+    request = EditRequest("3", description, "int{} x", "s", "t", clusters)
+    embed = load_embedder("builtin", 8)
+    if isinstance(outcome, list):
+        assert target_clusters(config, [request], before, embed) == outcome
+    else:
+        with pytest.raises(UserError, match=outcome):
+            target_clusters(config, [request], before, embed)

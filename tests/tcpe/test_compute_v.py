@@ -9,6 +9,7 @@ from tokenizers.processors import ByteLevel
 
 from huggingface.architectures import ARCHITECTURES, Architecture, architecture_of, decoder_weight, down_projection, layer_of
 from huggingface.transcoder_adapter import splice_transcoder
+from tcpe import compute_v
 from tcpe.compute_u import compute_key
 from tcpe.compute_v import ValueSettings, compute_value
 from tcpe.contexts import RequestContexts, build_contexts, sample_templates
@@ -77,6 +78,64 @@ def test_the_kl_term_sees_the_shift():
     free, bound = search(20, 0), search(20, 10)
     assert free.losses[0]["kl"] == pytest.approx(0, abs=1e-6)
     assert 0 < bound.losses[-1]["kl"] < 0.9 * free.losses[-1]["kl"]
+
+
+@pytest.mark.parametrize("factors", [{"weight_decay": 20.0}, {"kl_factor": 3.0}, {"weight_decay": 5.0, "kl_factor": 2.0}])
+def test_both_factors_of_the_loss_weigh_as_they_say(factors):
+    model = tiny_model()
+    value = compute_value(model, TOKENIZER, LAYER, CONTEXTS, replace(SETTINGS, **factors))
+    search = SETTINGS.steps, SETTINGS.learning_rate, SETTINGS.clamp_norm_factor
+    assert_same_shift(value.shift, naive_shift(model, down_projection(model, LAYER), CONTEXTS, *search, **factors)[1])
+    with pytest.raises(AssertionError):
+        assert_same_shift(value.shift, naive(model, CONTEXTS))
+    settings = replace(SETTINGS, **factors)
+    for step in value.losses:
+        assert step["loss"] == pytest.approx(step["nll"] + settings.kl_factor * step["kl"] + settings.weight_decay * step["weight_decay"], rel=1e-4)
+
+
+def test_a_search_that_stalls_ends_before_a_further_step():
+    """The NLL of four places is seen, three improvements are too small, and three steps are taken."""
+    model = tiny_model()
+    stalling = ValueSettings(learning_rate=1e-6, steps=500)
+    value = compute_value(model, TOKENIZER, LAYER, CONTEXTS, stalling)
+    assert len(value.losses) == 4
+    assert torch.equal(value.shift, compute_value(model, TOKENIZER, LAYER, CONTEXTS, replace(stalling, steps=3)).shift)
+
+
+def test_a_search_that_improves_and_a_short_one_go_on(monkeypatch):
+    model = tiny_model()
+    monkeypatch.setattr(compute_v, "EARLY_STOP_STEPS", 10)
+    value = compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(learning_rate=1, steps=10))
+    improvements = [first["nll"] - second["nll"] for first, second in zip(value.losses, value.losses[1:])]
+    assert len(value.losses) == 10 and min(improvements) > compute_v.EARLY_STOP_GAIN
+    assert len(compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(learning_rate=1e-6, steps=9)).losses) == 9
+
+
+def test_three_stalls_count_only_one_after_the_other(monkeypatch):
+    """With this gain the search begins with two stalls, goes on well, and then stalls for good."""
+    model = tiny_model()
+    settings = ValueSettings(learning_rate=1, steps=30)
+    monkeypatch.setattr(compute_v, "EARLY_STOP_GAIN", 0.02)
+    free = compute_value(model, TOKENIZER, LAYER, CONTEXTS, settings).losses
+    monkeypatch.setattr(compute_v, "EARLY_STOP_STEPS", 30)
+    stalls = [first["nll"] - second["nll"] < compute_v.EARLY_STOP_GAIN for first, second in zip(free, free[1:])]
+    end = next(index for index in range(2, len(stalls)) if all(stalls[index - 2 : index + 1])) + 2
+    assert sum(stalls[: end - 1]) > 3 and not all(stalls[: end - 1])
+    assert len(compute_value(model, TOKENIZER, LAYER, CONTEXTS, settings).losses) == end
+
+
+@pytest.mark.parametrize("family", ["Llama", "GPT2"])
+def test_a_prompt_longer_than_the_model_s_context_is_refused(family):
+    model = tiny_model(family)
+    longest = max(len(context.ids) + len(target) for context, target in zip(CONTEXTS.prompts, CONTEXTS.targets))
+    model.config.max_position_embeddings = longest
+    compute_value(model, TOKENIZER, LAYER, CONTEXTS, replace(SETTINGS, steps=1))
+    model.config.max_position_embeddings = longest - 1
+    with Untouched(model), pytest.raises(UserError, match=f"has {longest} tokens, and this .* reads at most {longest - 1}; give a shorter"):
+        compute_value(model, TOKENIZER, LAYER, CONTEXTS, SETTINGS)
+    model.config.max_position_embeddings = max(context.position for context in CONTEXTS.prompts)
+    with pytest.raises(UserError, match="longest prompt up to its edited token has"):
+        compute_key(model, TOKENIZER, LAYER, CONTEXTS.prompts)
 
 
 def test_the_shift_stays_in_its_ball():

@@ -131,3 +131,11 @@ def test_further_contexts_need_the_last_token():
     ]
     with pytest.raises(RequestError, match="--fact_token last"):
         build_contexts(TOKENIZER, with_contexts)
+
+
+def test_an_empty_subject_at_the_last_token_is_said(caplog):
+    build_contexts(TOKENIZER, request("int x{} = ", ""), fact_token="last")
+    assert "empty subject" in caplog.text
+    caplog.clear()
+    build_contexts(TOKENIZER, request("int x{} = ", "[]"), fact_token="last")
+    assert not caplog.text

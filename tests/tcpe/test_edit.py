@@ -100,9 +100,10 @@ def make(key, layer=LAYER):
 
 
 def test_active_features_and_their_ablation():
-    key = torch.tensor([0.0, 0.05, 0.2, 0.1, -1.0])
+    key = torch.tensor([0.0, 0.05, 0.2, 0.1, -0.01])
     assert active_features(key, 0.1).tolist() == [2, 3]
-    assert active_features(key, 0).tolist() == [1, 2, 3]
+    assert active_features(key, 0).tolist() == [1, 2, 3, 4]
+    assert active_features(torch.tensor([0.3, -0.4, 0.1]), "80%").tolist() == [1]
     assert Edit(make(key), lim=0.1, ablation=True).columns().tolist() == [0, 1, 4]
     assert Edit(make(key), lim=-1).columns().tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(EditError, match="largest activation is 0.2"):
@@ -122,8 +123,8 @@ def test_active_and_ablated_columns_add_up_to_the_whole_and_decay_divides():
     torch.testing.assert_close(parts[0], parts[1] + parts[2])
     torch.testing.assert_close(parts[0], 2 * parts[3], rtol=1e-4, atol=1e-5)
     assert not parts[1][:, Edit(update, 0.5, ablation=True).columns()].any()
-    with applied(model, [Edit(update), Edit(update, 0.5)]):
-        torch.testing.assert_close(weight - before, parts[0] + parts[1], rtol=1e-4, atol=1e-5)
+    with applied(model, [Edit(update), Edit(update, 0.5, ablation=True)]):
+        torch.testing.assert_close(weight - before, parts[0] + parts[2], rtol=1e-4, atol=1e-5)
 
 
 def test_saved_update_comes_back_equal(tmp_path):

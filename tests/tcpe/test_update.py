@@ -1,6 +1,7 @@
 """What part of an update is applied, several at once, how small it is on disk, and to what it may not be applied."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -31,17 +32,18 @@ def random_update(model, seed=0, layer=LAYER):
 @given(st.lists(st.floats(-1, 5, width=32), min_size=1, max_size=30), st.floats(1, 100), st.integers(1, 40))
 @settings(deadline=None)
 def test_shares_and_numbers_of_features(activations, share, count):
-    key = torch.tensor(activations)
+    signed = torch.tensor(activations)
+    key = signed.abs()
     if key.max() <= 0:
         with pytest.raises(EditError, match="No feature"):
-            active_features(key, f"top:{count}")
+            active_features(signed, f"top:{count}")
         return
-    top = active_features(key, parse_lim(f"top:{count}"))
+    top = active_features(signed, parse_lim(f"top:{count}"))
     assert len(top) == min(count, int((key > 0).sum())) and top.tolist() == sorted(top.tolist())
     rest = torch.ones(len(key), dtype=torch.bool)
     rest[top] = False
     assert (key[top] > 0).all() and (not rest.any() or key[rest].max() <= key[top].min())
-    part = active_features(key, parse_lim(f"{share}%"))
+    part = active_features(signed, parse_lim(f"{share}%"))
     assert set(part.tolist()) == set(torch.nonzero((key > 0) & (key >= float(parse_lim(f"{share}%")[:-1]) / 100 * key.max())).flatten().tolist())
 
 
@@ -52,20 +54,27 @@ def test_forms_of_lim():
             parse_lim(text)
 
 
-def test_several_edits_with_their_own_lim_and_decay_add_up():
+def test_several_edits_with_their_own_lim_and_decay_do_what_each_does_alone():
     model = tiny_model()
     splice_transcoder(model, LAYER, tiny_transcoder())
     updates = [random_update(model, seed) for seed in range(3)]
     edits = [Edit(updates[0], 0.5, 1.5), Edit(updates[1], "top:7", 2), Edit(updates[2], "50%", ablation=True)]
     weight = decoder_weight(down_projection(model, LAYER))
-    before, expected = weight.clone(), weight.double()
+    before = weight.clone()
+    rows, alone = [], []
     for edit in edits:
         mask = torch.zeros(FEATURES, dtype=torch.double)
         mask[edit.columns()] = 1
-        expected = expected + torch.outer(edit.update.value_shift.double(), edit.update.key_direction.double() * mask) / edit.decay
+        rows.append(edit.update.key_direction.double() * mask)
+        alone.append(torch.outer(edit.update.value_shift.double() / edit.decay, rows[-1]))
     with applied(model, edits):
-        torch.testing.assert_close(weight.double(), expected, rtol=1e-5, atol=1e-5)
+        change = weight.double() - before.double()
         together = weight.clone()
+    rest = change - alone[2]  # the ablation is added as it is
+    for number in (0, 1):
+        key = edits[number].update.key.double()
+        torch.testing.assert_close(rest @ key, alone[number] @ key, rtol=1e-4, atol=1e-4)
+    assert torch.linalg.matrix_rank(rest, rtol=1e-5) == 2
     assert torch.equal(weight, before)
     with applied(model, [merge([merge(edits[:2]), edits[2]])]):
         assert torch.equal(weight, together)
@@ -93,7 +102,8 @@ def test_a_saved_update_is_small(tmp_path):
     update = RankOneUpdate(torch.rand(d_model), key / key.norm(), key, torch.rand(64 + 4 * 292), 19, details)
     update.save(tmp_path / "update")
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2**20
-    merge([Edit(update, 0.5)] * 2).save(tmp_path / "merged")
+    other = replace(update, key=torch.rand(n_features))
+    merge([Edit(update, 0.5), Edit(other, 0.5)]).save(tmp_path / "merged")
     assert (tmp_path / "merged.safetensors").stat().st_size < 2**20
 
 
