@@ -24,13 +24,13 @@ def part_of(name: str) -> Part:
 
 
 def normalized_digest(java: str) -> str:
-    """A name for a function's text that comments, white space and the names in it do not change (SHA-256, hexadecimal)."""
+    """A name for a function's text that comments, white space, modifiers and the names in it do not change (SHA-256, hexadecimal)."""
     names: dict[bytes, str] = {}
     words = []
     nodes = [java_parser().parse(java.encode()).root_node]
     while nodes:
         node = nodes.pop()
-        if node.type in ("line_comment", "block_comment"):
+        if node.type in ("line_comment", "block_comment", "modifiers"):
             continue
         if node.child_count and node.type not in ("string_literal", "character_literal"):
             nodes.extend(reversed(node.children))
