@@ -24,20 +24,21 @@ def part_of(name: str) -> Part:
 
 
 def normalized_digest(java: str) -> str:
-    """A name for a function's text that comments, white space and the names in it do not change (SHA-256, hexadecimal)."""
-    names: dict[bytes, str] = {}
+    """A name for a function's text that comments, white space, modifiers and the names in it do not change (SHA-256, hexadecimal)."""
+    names: dict[tuple[bytes, bool], str] = {}
     words = []
     nodes = [java_parser().parse(java.encode()).root_node]
     while nodes:
         node = nodes.pop()
-        if node.type in ("line_comment", "block_comment"):
+        if node.type in ("line_comment", "block_comment", "modifiers"):
             continue
         if node.child_count and node.type not in ("string_literal", "character_literal"):
             nodes.extend(reversed(node.children))
         else:
             text = node.text or b""
             is_name = node.type in ("identifier", "type_identifier")
-            words.append(names.setdefault(text, f"name{len(names)}") if is_name else text.decode("utf-8", "surrogateescape"))
+            is_member = node.prev_sibling is not None and node.prev_sibling.type == "."  # a variable max is not the max of Math.max
+            words.append(names.setdefault((text, is_member), f"name{len(names)}") if is_name else text.decode("utf-8", "surrogateescape"))
     return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()
 
 
