@@ -1,8 +1,12 @@
 """A transcoder: a sparse stand-in for one MLP, and its own file format."""
 
 import copy
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -146,6 +150,15 @@ class Transcoder(nn.Module):
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
 TOPK_WEIGHTS_FILE = "sae.safetensors"
+DIGEST = "sha256"
+"""The configuration's entry that guards itself and the weights. Other libraries ignore it, and leave it out when they save."""
+
+
+def transcoder_digest(config: Mapping[str, Any], weights: Path) -> str:
+    """SHA-256 of a configuration, but for its own digest, and of the weights' file."""
+    settings = json.dumps({key: value for key, value in config.items() if key != DIGEST}, sort_keys=True)
+    with open(weights, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.sha256(settings.encode())).hexdigest()
 
 
 def save_transcoder(transcoder: Transcoder, folder: str | Path, **metadata: object) -> None:
@@ -197,4 +210,4 @@ def save_transcoder(transcoder: Transcoder, folder: str | Path, **metadata: obje
         tensors["W_skip"] = transcoder.skip.weight
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(Path(folder) / file, lambda path: save_file(tensors, path))
-    write_json(Path(folder) / CONFIG_FILE, config)
+    write_json(Path(folder) / CONFIG_FILE, config | {DIGEST: transcoder_digest(config, Path(folder) / file)})

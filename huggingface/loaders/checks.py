@@ -1,16 +1,75 @@
-"""What every loader asks of a checkpoint's settings and tensors."""
+"""What every loader asks of a checkpoint's files, settings and tensors. A damaged or hostile file is refused in one sentence, in bounded
+time and memory, whatever it holds."""
 
+import json
+import reprlib
+import stat
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from huggingface.transcoder import Sites
+from huggingface.transcoder import DIGEST, Sites, transcoder_digest
 from util.errors import CheckpointError
+
+CONFIG_BYTES = 2**20
+"""A longer configuration file is refused before it is read: parsing takes a hundred times its size."""
+
+DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+INFLATION = 8
+"""Arrays of an archive may be so many times as large as the file. Weights hardly compress; a bomb does a thousandfold."""
+
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel = 2
+
+
+def shown(value: object) -> str:
+    """A value of a checkpoint for a sentence: short, however large or deep it is."""
+    try:
+        return _REPR.repr(value)[:200]
+    except ValueError:
+        # Python writes no numbers of thousands of digits.
+        return f"a very large {type(value).__name__}"
+
+
+def regular_file(path: Path) -> Path:
+    """``path``, if a file of data is there: reading a pipe would wait for ever, and a device never end.
+
+    Raises:
+        CheckpointError: if it is missing or something else.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise CheckpointError(f"Cannot read {path} ({error.strerror}); the transcoder is not whole, fetch it again.") from error
+    if not stat.S_ISREG(mode):
+        raise CheckpointError(f"{path} is no file of data but a {'folder' if stat.S_ISDIR(mode) else 'pipe or device'}; give the transcoder's own.")
+    return path
+
+
+def read_config(path: Path) -> Any:
+    """The value of a configuration file, YAML or JSON by its suffix.
+
+    Raises:
+        CheckpointError: if it is missing, too long or broken.
+    """
+    if regular_file(path).stat().st_size > CONFIG_BYTES:
+        raise CheckpointError(f"{path} is {path.stat().st_size} bytes long, too long for a configuration ({CONFIG_BYTES} at most); fetch it again.")
+    kind = "YAML" if path.suffix == ".yaml" else "JSON"
+    try:
+        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(text) if kind == "YAML" else json.loads(text)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        # The YAML library raises what its conversions of dates and numbers raise.
+        raise CheckpointError(f"{path} is not valid {kind} ({type(error).__name__}); fetch it again.") from error
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -20,9 +79,33 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         CheckpointError: if the file is missing or broken.
     """
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"Cannot read {path} ({error}); the transcoder is not whole, fetch it again.") from error
+        return load_file(regular_file(path))
+    except (OSError, SafetensorError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # Beside its own error the library raises what building a tensor of an exotic type raises.
+        raise CheckpointError(f"Cannot read {path} ({_short(error)}); the transcoder is not whole, fetch it again.") from error
+
+
+def check_archive(path: Path) -> None:
+    """Refuse a zip archive (``.pt``, ``.npz``) with changed bits, or that inflates to many times its size.
+
+    Raises:
+        CheckpointError: naming the file.
+    """
+    try:
+        with zipfile.ZipFile(regular_file(path)) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+            if size > INFLATION * path.stat().st_size:
+                raise CheckpointError(f"{path} would take {size} bytes unpacked, {INFLATION} times its size at most is read; it is no transcoder.")
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
+        raise CheckpointError(f"Cannot read {path} safely: it is broken ({_short(error)}); fetch it again.") from error
+    if damaged:
+        raise CheckpointError(f"Cannot read {path} safely: {damaged} in it has changed since it was written; fetch it again.")
+
+
+def _short(error: BaseException) -> str:
+    """The first line of an error's text, cut."""
+    return shown(str(error).strip().partition("\n")[0])[1:-1] or type(error).__name__
 
 
 def setting(path: Path, config: Any, key: str, kind: type | tuple[type, ...]) -> Any:
@@ -36,14 +119,14 @@ def setting(path: Path, config: Any, key: str, kind: type | tuple[type, ...]) ->
     value = config[key]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
         names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
-        raise CheckpointError(f"{path} has {key} {value!r}, where a value of type {names} is expected.")
+        raise CheckpointError(f"{path} has {key} {shown(value)}, where a value of type {names} is expected.")
     return value
 
 
 def check_tensors(
     path: Path, tensors: Mapping[str, Tensor], dimensions: Mapping[str, tuple[str, ...]], sizes: Mapping[str, int] | None = None
 ) -> None:
-    """Refuse tensors that are missing, unknown, of a wrong shape or not finite.
+    """Refuse tensors that are missing, unknown, of a wrong shape, larger than what is stored of them, or not finite.
 
     Args:
         path: the file they come from.
@@ -56,18 +139,21 @@ def check_tensors(
     if missing := dimensions.keys() - tensors.keys():
         raise CheckpointError(f"The transcoder {path} lacks the tensors {', '.join(sorted(missing))}: not whole, or of another format.")
     if extra := tensors.keys() - dimensions.keys():
-        raise CheckpointError(f"The transcoder {path} has unknown tensors ({', '.join(sorted(map(str, extra)))}); it is of another format.")
+        raise CheckpointError(f"The transcoder {path} has unknown tensors ({', '.join(sorted(map(str, extra)))[:200]}); it is of another format.")
     known = dict(sizes or {})
     for name, names in dimensions.items():
         tensor = tensors[name]
-        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            raise CheckpointError(f"{name} of the transcoder {path} is no tensor of real numbers.")
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta or tensor.dtype not in DTYPES:
+            raise CheckpointError(f"{name} of the transcoder {path} is no plain tensor of real numbers.")
         fits = tensor.ndim == len(names) and all(known.setdefault(key, size) == size for key, size in zip(names, tensor.shape))
         if not fits:
             expected = ", ".join(f"{key}={known[key]}" if key in known else key for key in names)
             raise CheckpointError(f"{name} of the transcoder {path} has shape {list(tensor.shape)}, not [{expected}].")
+        # A view that repeats one number can claim any size.
+        if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"{name} of the transcoder {path} is larger than what is stored of it; fetch it again.")
         # The extremes are NaN if any number is, and finding them takes no second copy of the tensor.
-        if not tensor.numel() or not torch.stack(torch.aminmax(tensor)).isfinite().all():
+        if not tensor.numel() or not torch.stack(torch.aminmax(tensor)).float().isfinite().all():
             raise CheckpointError(f"{name} of the transcoder {path} is empty, or holds NaN or infinite numbers; train or fetch it again.")
 
 
@@ -86,7 +172,27 @@ def named_sites(path: Path, config: Any, keys: tuple[str, str], default: Sites) 
     """The sites under ``keys`` of ``config``; of ``default`` where it names none.
 
     Raises:
-        CheckpointError: if one is no text.
+        CheckpointError: if one is no text, or ``config`` holds no settings.
     """
-    named = {key: config[key] for key in keys if isinstance(config, Mapping) and config.get(key)}
-    return Sites(*(setting(path, named, key, str) if key in named else name for key, name in zip(keys, (default.reads, default.writes))))
+    if not isinstance(config, Mapping):
+        raise CheckpointError(f"{path} has {shown(config)} in the place of the settings that say where it reads and writes.")
+    names = (name if config.get(key) is None else setting(path, config, key, str) for key, name in zip(keys, (default.reads, default.writes)))
+    return Sites(*names)
+
+
+def check_digest(path: Path, config: Mapping[str, Any], weights: Path) -> None:
+    """Refuse a transcoder of ours whose configuration or weights are not those that were saved together.
+
+    Args:
+        path: the configuration's file.
+        config: its content; one of another library has no digest.
+
+    Raises:
+        CheckpointError: naming both files.
+    """
+    saved = config.get(DIGEST)
+    if saved is not None and saved != transcoder_digest(config, regular_file(weights)):
+        raise CheckpointError(
+            f"{path} and {weights.name} are not as they were saved: bits have changed, or they are of two transcoders; fetch or save them "
+            f"again, or remove {DIGEST} from {path.name} if you changed them on purpose."
+        )

@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-from huggingface.loaders.checks import check_tensors, checked_k, named_sites, read_safetensors, setting
+from huggingface.loaders.checks import check_digest, check_tensors, checked_k, named_sites, read_config, read_safetensors, setting, shown
 from huggingface.transcoder import CONFIG_FILE, TOPK_WEIGHTS_FILE, Sites, TopK, Transcoder
 from util.errors import CheckpointError
-from util.files import read_json
 
 DIMENSIONS = {"encoder.weight": ("num_latents", "d_in"), "encoder.bias": ("num_latents",), "W_dec": ("num_latents", "d_in"), "b_dec": ("d_in",)}
 _MLP = re.compile(r"(?:^|\.)(\d+)\.mlp$")
@@ -16,7 +15,7 @@ _HOOKPOINT = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.\d+(?:\.|$)")
 def matches(path: Path) -> bool:
     """Whether ``path`` is a folder whose ``cfg.json`` says how many latents there are, or one of such folders named by their MLPs."""
     if (path / CONFIG_FILE).is_file():
-        config = read_json(path / CONFIG_FILE, "the transcoder's configuration")
+        config = read_config(path / CONFIG_FILE)
         return isinstance(config, dict) and bool({"expansion_factor", "num_latents"} & config.keys())
     return bool(_by_layer(path))
 
@@ -42,22 +41,24 @@ def load(path: Path, layer: int | None) -> Transcoder:
     if _HOOKPOINT.search(name) and not _MLP.search(name):
         raise CheckpointError(f"{path} is named after the hook point {name}, which is no MLP; give one of layers.N.mlp.")
     file, weights = path / CONFIG_FILE, path / TOPK_WEIGHTS_FILE
-    config = read_json(file, "the transcoder's configuration")
+    config = read_config(file)
     d_in, k = setting(file, config, "d_in", int), setting(file, config, "k", int)
     if config.get("transcode") is not True:
         raise CheckpointError(f"{file} says that this is an autoencoder (transcode is not true); give a transcoder.")
     if (activation := config.get("activation", "topk")) != "topk" or config.get("signed"):
-        raise CheckpointError(f"{file} has the activation {'signed ' if config.get('signed') else ''}{activation!r}; known is topk.")
-    n_features = config.get("num_latents") or d_in * setting(file, config, "expansion_factor", int)
+        raise CheckpointError(f"{file} has the activation {'signed ' if config.get('signed') else ''}{shown(activation)}; known is topk.")
+    n_features = config.get("num_latents") and setting(file, config, "num_latents", int)
+    n_features = n_features or d_in * setting(file, config, "expansion_factor", int)
     tensors = read_safetensors(weights)
     skip = {"W_skip": ("d_in", "d_in")} if config.get("skip_connection") else {}
     check_tensors(weights, tensors, DIMENSIONS | skip, {"num_latents": n_features, "d_in": d_in})
+    check_digest(file, config, weights)
     return Transcoder.from_matrices(
         tensors["encoder.weight"].T,
         *(tensors[name] for name in ("encoder.bias", "W_dec", "b_dec")),
         W_skip=tensors.get("W_skip"),
         activation=TopK(checked_k(file, k, n_features)),
-        sites=named_sites(file, config.get("metadata"), ("hook_name", "hook_name_out"), Sites(_site(name, "in"), _site(name, "out"))),
+        sites=named_sites(file, config.get("metadata", {}), ("hook_name", "hook_name_out"), Sites(_site(name, "in"), _site(name, "out"))),
     )
 
 

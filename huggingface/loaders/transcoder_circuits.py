@@ -1,12 +1,11 @@
 """Transcoders of transcoder_circuits: a ``.pt`` file with a pickled configuration object beside the state dict."""
 
-import pickle
 import zipfile
 from pathlib import Path
 
 import torch
 
-from huggingface.loaders.checks import check_tensors, named_sites
+from huggingface.loaders.checks import check_archive, check_tensors, regular_file, setting
 from huggingface.transcoder import Sites, Transcoder
 from util.errors import CheckpointError
 
@@ -14,7 +13,6 @@ from util.errors import CheckpointError
 _CONFIG_STUB = type("LanguageModelSAERunnerConfig", (), {"__module__": "sae_training.config"})
 
 DIMENSIONS = {"W_enc": ("d_in", "d_sae"), "b_enc": ("d_sae",), "W_dec": ("d_sae", "d_out"), "b_dec": ("d_in",), "b_dec_out": ("d_out",)}
-DEFAULT_SITES = Sites("ln2.hook_normalized", "hook_mlp_out")
 
 
 def matches(path: Path) -> bool:
@@ -26,18 +24,21 @@ def load(path: Path, _layer: int | None) -> Transcoder:
     """Read ``{"cfg": LanguageModelSAERunnerConfig, "state_dict": …}``; ``b_dec`` is its input bias, ``b_dec_out`` its output bias.
 
     Raises:
-        CheckpointError: for a file that names other classes or functions (none of them is run), is broken, or does not fit together.
+        CheckpointError: for a file that names other classes or functions (none of them is run), is broken, does not say its sites, or
+            does not fit together.
     """
+    if is_archive := zipfile.is_zipfile(regular_file(path)):
+        check_archive(path)
     try:
         with torch.serialization.safe_globals([_CONFIG_STUB]):
-            saved = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+            saved = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+    except (Exception, MemoryError) as error:
+        # What is no pickle, or half of one, raises whatever its bytes happen to say.
         raise CheckpointError(f"Cannot read {path} safely: it is broken, or holds more than tensors and settings.") from error
     if not isinstance(saved, dict) or not isinstance(saved.get("state_dict"), dict):
         raise CheckpointError(f"{path} is no transcoder of transcoder_circuits: it has no state_dict.")
-    tensors = saved["state_dict"]
+    tensors, config = saved["state_dict"], saved.get("cfg")
     check_tensors(path, tensors, DIMENSIONS)
-    config = saved.get("cfg")
-    config = config if isinstance(config, dict) else vars(config) if isinstance(config, _CONFIG_STUB) else {}
-    sites = named_sites(path, config, ("hook_point", "out_hook_point"), DEFAULT_SITES)
+    config = vars(config) if isinstance(config, _CONFIG_STUB) else config
+    sites = Sites(*(setting(path, config, key, str) for key in ("hook_point", "out_hook_point")))
     return Transcoder.from_matrices(*(tensors[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec_out", "b_dec")), sites=sites)

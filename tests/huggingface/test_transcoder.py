@@ -6,14 +6,16 @@ import pickle
 import shutil
 import sys
 import types
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
-from huggingface.loaders import load_transcoder
+from huggingface.loaders import circuit_tracer, load_transcoder
 from huggingface.transcoder import JumpReLU, Sites, TopK, Transcoder, save_transcoder
 from tests.tiny import FEATURES, WIDTH, tiny_transcoder
 from util.errors import CheckpointError
@@ -47,6 +49,7 @@ def test_every_format_names_its_sites():
     assert sites["circuit_tracer_topk.1"] == Sites("blocks.1.mlp.hook_in", "blocks.1.hook_mlp_out")
     assert sites["transcoder_circuits"] == Sites("blocks.8.ln2.hook_normalized", "blocks.8.hook_mlp_out")
     assert sites["gemma_scope"] == Sites("ln2.hook_normalized", "hook_mlp_out")
+    assert sites["gemma_scope_2"] == Sites("blocks.5.mlp_in", "blocks.5.added")
 
 
 @pytest.mark.parametrize("name", ["sparsify.1", "saelens_skip_transcoder", "saelens_jumprelu_skip_transcoder", "saelens_transcoder"])
@@ -86,6 +89,53 @@ def test_changing_what_was_loaded_leaves_the_file(tmp_path):
         assert load_transcoder(copied, 1).up_proj.weight.any() and transcoder.sites == load_transcoder(source, 1).sites
 
 
+@pytest.mark.parametrize("name", ["circuit_tracer_topk", "circuit_tracer_jumprelu", "circuit_tracer_relu_skip"])
+def test_circuit_tracers_layout_is_written_as_the_library_wrote_it(name, tmp_path):
+    """The same tensors under the same names, and every setting that says what is computed; layers share one configuration."""
+    for layer in (0, 1):
+        circuit_tracer.save(load_transcoder(FIXTURES / name, layer), tmp_path, layer, "tiny")
+        ours, wanted = (load_file(folder / f"layer_{layer}.safetensors") for folder in (tmp_path, FIXTURES / name))
+        assert ours.keys() == wanted.keys() and all(torch.equal(ours[key], wanted[key]) for key in wanted)
+    config, settings = (yaml.safe_load((folder / "config.yaml").read_text()) for folder in (tmp_path, FIXTURES / name))
+    assert config == {key: value for key, value in settings.items() if key not in ("scan", "revision")}
+    other = load_transcoder(FIXTURES / name, 1)
+    other.sites = Sites("blocks.1.hook_resid_mid", "blocks.1.hook_mlp_out")
+    with pytest.raises(CheckpointError, match="give another folder"):
+        circuit_tracer.save(other, tmp_path, 2, "tiny")
+    other.activation = TopK(5)
+    with pytest.raises(CheckpointError, match="below zero"):
+        circuit_tracer.save(other, tmp_path / "new", 2, "tiny")
+
+
+def test_a_name_on_the_hub_is_fetched_and_read(tmp_path, monkeypatch):
+    asked = []
+
+    def snapshot_download(repository, revision, allow_patterns):
+        asked.append((repository, revision))
+        for file in FIXTURES.rglob("*"):
+            inside = file.relative_to(FIXTURES).as_posix()
+            if file.is_file() and any(fnmatch(inside, pattern) for pattern in allow_patterns):
+                (tmp_path / inside).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, tmp_path / inside)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    for name, local in {
+        "saelens_transcoder": "saelens_transcoder",
+        "circuit_tracer_topk@v2": "circuit_tracer_topk",
+        "circuit_tracer_jumprelu/layer_1.safetensors": "circuit_tracer_jumprelu",
+        "sparsify": "sparsify",
+        "transcoder_circuits.pt": "transcoder_circuits.pt",
+        "gemma_scope/params.npz": "gemma_scope/params.npz",
+    }.items():
+        found, wanted = (load_transcoder(path, 1)(RECORDED["input"]) for path in (f"hub:some/repository/{name}", FIXTURES / local))
+        assert torch.equal(found, wanted) and asked[-1] == ("some/repository", "v2" if "@" in name else None)
+    assert not (tmp_path / "circuit_tracer_topk/layer_0.safetensors").exists() and not (tmp_path / "sparsify/layers.0.mlp").exists()
+    for name, message in {"hub:x": "give hub:OWNER/NAME", "hub:a/b/nothing": "holds no transcoder of layer 1"}.items():
+        with pytest.raises(CheckpointError, match=message):
+            load_transcoder(name, 1)
+
+
 def change_json(**changes):
     def change(folder):
         config = json.loads((folder / "cfg.json").read_text()) | changes
@@ -107,7 +157,7 @@ def change_tensor(file, name, change):
     return apply
 
 
-SAELENS, SPARSIFY, TRACER = "saelens_transcoder", "sparsify/layers.1.mlp", "circuit_tracer_jumprelu"
+SAELENS, SPARSIFY, TRACER, TOPK = "saelens_transcoder", "sparsify/layers.1.mlp", "circuit_tracer_jumprelu", "circuit_tracer_topk"
 
 
 @pytest.mark.parametrize(
@@ -146,6 +196,13 @@ SAELENS, SPARSIFY, TRACER = "saelens_transcoder", "sparsify/layers.1.mlp", "circ
             change_tensor("layer_1.safetensors", "W_dec", lambda t: t[:, :3].clone()),
             r"W_dec .* has shape \[40, 3\], not \[n_features=40, d_model=16\]",
         ),
+        (TRACER, change_yaml("revision: null", "activation: topk"), "config.yaml has the activation topk, which goes with k beside it"),
+        (TRACER, change_yaml("revision: null", "activation: relu"), "has the activation relu, which goes with neither k nor a threshold"),
+        (TRACER, change_yaml("revision: null", "activation: softmax"), "has the activation 'softmax'; known are relu, jumprelu and topk"),
+        (TOPK, change_yaml("k: 7", "k: 41"), "says that k is 41, but the transcoder has 40 features"),
+        (TOPK, change_yaml("k: 7", "k: seven"), "has k 'seven', where a value of type int"),
+        (TOPK, change_tensor("layer_1.safetensors", "k", lambda _: torch.tensor(9)), "k is 7 in .*config.yaml, but 9 in layer_1.safetensors"),
+        ("gemma_scope_2", lambda folder: (folder / "config.json").write_text('{"hf_hook_point_in": "model.layers.5.output"}'), "lacks the setting"),
         (TRACER, change_tensor("layer_1.safetensors", "W_gate", lambda _: torch.zeros(2)), "unknown tensors .W_gate"),
     ],
 )
