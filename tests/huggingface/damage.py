@@ -148,7 +148,8 @@ def odd_tensor(tensor: torch.Tensor, rng: random.Random) -> torch.Tensor:
     dtype = rng.choice((torch.int8, torch.int64, torch.bool, torch.float16, torch.float64, torch.bfloat16, torch.float8_e4m3fn, torch.complex64))
     bad = tensor.clone()
     bad.view(-1)[0] = rng.choice((float("nan"), float("inf"), 3e38))
-    return rng.choice((tensor.to(dtype), tensor[:0].clone(), tensor.flatten().clone(), tensor[None].clone(), bad, tensor.sum(), tensor.double() * 1e300))
+    large = tensor.double() * 1e300
+    return rng.choice((tensor.to(dtype), tensor[:0].clone(), tensor.flatten().clone(), tensor[None].clone(), bad, tensor.sum(), large))
 
 
 def odd_safetensors(file: Path, rng: random.Random) -> None:
