@@ -11,12 +11,8 @@ An UPDATE is a folder that holds one, or its file with or without suffix, and be
 
 import argparse
 import hashlib
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,23 +20,22 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from tcpe.active import active_indices
+from tcpe.edited_model import bridge_edited, load_edited, save_edited
 from tcpe.lim import Lim, parse_edit, parse_lim
 from tcpe.saved import UPDATE, updates_in
 from util.cli import ArgumentParser, run_main
 from util.errors import CheckpointError, EditError, UserError
-from util.files import read_json, write_json
+from util.files import read_json
 
 if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
     import numpy
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from tcpe.update import AnyEdit, MergedUpdate, RankOneUpdate
 
-EDITED_FILE = "edited.json"
-"""In a folder that ``apply`` wrote: how to load it."""
-
 TOP_FEATURES = 10
 """Features that ``show`` prints."""
+
+__all__ = ["bridge_edited", "diff_updates", "find_update", "list_updates", "load_edit", "load_edited", "save_edited", "show_update"]
 
 DTYPES = ("float32", "float16", "bfloat16")
 
@@ -217,131 +212,6 @@ def diff_updates(first: str, second: str, lim: Lim = 0.1) -> str:
     facts["overlap"] = f"{shared['active_intersection'] / shared['active_union']:.3f} (Jaccard)"
     facts["shared"] = ", ".join(map(str, sorted(set(edits[0].active().tolist()) & set(edits[1].active().tolist())))) or "none"
     return "".join(f"{name:13}{value}\n" for name, value in facts.items())
-
-
-def save_edited(
-    folder: str | Path,
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerFast",
-    edits: "Sequence[AnyEdit]",
-    *,
-    model_name: str,
-    transcoder_file: str | None = None,
-    sites: Sequence[str] = (),
-    full: bool = False,
-    other_model: bool = False,
-) -> None:
-    """Write an edited model to ``folder``, whole or not at all; the model is left as it is.
-
-    Args:
-        model: without the transcoder, as ``model_name`` loads.
-        edits: of one layer.
-        transcoder_file: the transcoder that the edits are of; without it they are of the layer's own MLP.
-        sites: where that reads and writes, if not where its checkpoint says.
-        full: write the edited weights themselves, a folder that ``AutoModelForCausalLM`` loads, with the edited transcoder in it; otherwise
-            the merged update and what it belongs to.
-
-    Raises:
-        UserError: if the folder holds something, or cannot be written to.
-        EditError: if an edit does not fit the model.
-    """
-    from huggingface.architectures import mlp_of
-    from huggingface.transcoder import save_transcoder
-    from huggingface.transcoder_adapter import spliced
-    from tcpe.update import applied, check_fits, merge
-
-    folder, merged = Path(folder).absolute(), merge(edits)
-    layer = merged.layer
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is there already and not empty; give another --save_path.")
-    transcoder = _load_transcoder(transcoder_file, layer, sites) if transcoder_file else None
-    description = {
-        "MODEL_NAME": _absolute(model_name),
-        "layer_num": layer,
-        "TC_layer_file": _absolute(transcoder_file) if transcoder_file else None,
-        "TC_sites": list(sites),
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "other_model": other_model,
-    }
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror}; give a --save_path that you may write to.") from error
-    try:
-        with spliced(model, layer, transcoder) if transcoder is not None else nullcontext():
-            if not full:
-                check_fits(merged, model, layer, other_model)
-                merged.save(temporary / UPDATE)
-            else:
-                with applied(model, [merged], other_model):
-                    if transcoder is None:
-                        model.save_pretrained(temporary)
-                    else:
-                        description |= {"TC_layer_file": f"transcoder_layer_{layer}", "TC_sites": []}
-                        save_transcoder(mlp_of(model, layer), temporary / description["TC_layer_file"], model=model_name, layer=layer)
-        if full:
-            if transcoder is not None:
-                model.save_pretrained(temporary)
-            tokenizer.save_pretrained(temporary)
-            description["MODEL_NAME"] = "."
-        write_json(temporary / EDITED_FILE, description)
-        temporary.chmod(0o755)
-        temporary.replace(folder)
-    except NotImplementedError as error:
-        raise UserError(f"The edited transcoder cannot be saved: {error} Leave out --save_full.") from error
-    except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror or error}; give another --save_path, or free some space.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _absolute(name: str) -> str:
-    """A path that holds from everywhere, or the hub's name as it is."""
-    return str(Path(name).resolve()) if os.path.exists(name) else name  # noqa: PTH110 - a hub name is no path
-
-
-def _load_transcoder(path: str, layer: int, sites: Sequence[str]) -> Any:
-    """The transcoder of a layer, reading and writing at ``sites`` if they are given."""
-    from huggingface.loaders import load_transcoder
-    from huggingface.transcoder import Sites
-
-    transcoder = load_transcoder(path, layer)
-    if sites:
-        transcoder.sites = Sites(*sites)
-    return transcoder
-
-
-def load_edited(
-    folder: str | Path, device: str = "auto", dtype: str | None = None, device_map: str | None = None, trust_remote_code: bool = False
-) -> "tuple[PreTrainedModel, PreTrainedTokenizerFast]":
-    """The edited model that ``save_edited`` wrote, with its transcoder in place, and its tokenizer.
-
-    Args:
-        device, device_map, trust_remote_code: as in ``load_model_and_tokenizer``.
-        dtype: by default the one that it was saved in, which gives the very same weights.
-
-    Raises:
-        UserError: if ``folder`` is none of its folders, or something that it needs is gone or another.
-    """
-    from huggingface.load import load_model_and_tokenizer
-    from huggingface.transcoder_adapter import splice_transcoder
-    from tcpe.update import MergedUpdate, apply
-
-    folder = Path(folder)
-    description = read_json(folder / EDITED_FILE, "the edited model")
-    try:
-        keys = ("MODEL_NAME", "layer_num", "TC_layer_file", "TC_sites", "dtype", "other_model")
-        name, layer, transcoder, sites, saved, other_model = (description[key] for key in keys)
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / EDITED_FILE} is not whole ({error}); save it again with python -m tcpe.edits apply.") from error
-    full = name == "."
-    model, tokenizer = load_model_and_tokenizer(str(folder) if full else name, device, dtype or saved, device_map, trust_remote_code)
-    if transcoder:
-        splice_transcoder(model, layer, _load_transcoder(str(folder / transcoder), layer, sites))
-    if not full:
-        apply(model, [MergedUpdate.load(folder / UPDATE)], other_model)
-    return model, tokenizer
 
 
 def main() -> None:

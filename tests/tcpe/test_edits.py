@@ -1,5 +1,6 @@
 """Saved updates can be found, read, compared, merged, and applied for good: what is loaded again has the logits of ``applied``."""
 
+import copy
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,11 +9,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from huggingface.architectures import down_projection
 from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
 from huggingface.transcoder import JumpReLU, Sites, save_transcoder
 from huggingface.transcoder_adapter import spliced
-from tcpe.edits import diff_updates, find_update, list_updates, load_edit, load_edited, main, save_edited, show_update
+from tcpe.edits import bridge_edited, diff_updates, find_update, list_updates, load_edit, load_edited, main, save_edited, show_update
 from tcpe.update import Edit, MergedUpdate, applied
 from tests.tcpe.test_update import LAYER, random_update
 from tests.tiny import FEATURES, tiny_model, tiny_tokenizer, tiny_transcoder
@@ -75,14 +77,46 @@ def test_applied_and_loaded_again_in_two_lines(base, monkeypatch, capsys, kind, 
             expected = logits(model)
     assert torch.equal(logits(again), expected) and not torch.equal(expected, plain)
     assert tokenizer("int x").input_ids == tiny_tokenizer()("int x").input_ids
-    if full:
+    if full and kind == "mlp":
         loaded = AutoModelForCausalLM.from_pretrained(base / "out", dtype=getattr(torch, dtype))
-        assert torch.equal(logits(loaded), plain if kind == "tc" else expected)
-        if kind == "tc":
-            with spliced(loaded, LAYER, load_transcoder(base / "out" / f"transcoder_layer_{LAYER}")):
-                assert torch.equal(logits(loaded), expected)
+        assert torch.equal(logits(loaded), expected)
+    elif full:
+        with pytest.raises(ValueError, match="for tcpe.edits.load_edited"):
+            AutoModelForCausalLM.from_pretrained(base / "out")
     else:
         assert sum(path.stat().st_size for path in (base / "out").iterdir()) < 2**20
+
+
+@pytest.mark.parametrize("full", [[], ["--save_full"]])
+@pytest.mark.parametrize("kind", ["mlp", "tc"])
+def test_an_edited_model_is_saved_again_and_bridged(base, monkeypatch, kind, full):
+    transcoder = ["--TC_layer_file", base / "transcoder"] if kind == "tc" else []
+    update = base / "updates" / ("deep/tc.0" if kind == "tc" else "mlp.0")
+    command(monkeypatch, "apply", update, "--MODEL_NAME", base / "base", *transcoder, "--device", "cpu", "--save_path", base / "out", *full)
+    edited, _ = load_edited(base / "out", device="cpu")
+    expected = logits(edited)
+    copied = copy.deepcopy(edited)
+    with torch.no_grad():
+        down_projection(copied, LAYER).weight.mul_(1.5)
+    for model, folder in ((edited, "again"), (copied, "copied")):
+        model.save_pretrained(base / folder)
+        if kind == "mlp":
+            assert torch.equal(logits(AutoModelForCausalLM.from_pretrained(base / folder)), logits(model))
+        else:
+            assert torch.equal(logits(load_edited(base / folder, device="cpu")[0]), logits(model))
+            with pytest.raises(ValueError, match="for tcpe.edits.load_edited"):
+                AutoModelForCausalLM.from_pretrained(base / folder)
+            with pytest.raises(UserError, match="not empty"):
+                model.save_pretrained(base / folder)
+            with pytest.raises(UserError, match="without state_dict"):
+                model.save_pretrained(base / "new", state_dict={})
+    assert torch.equal(logits(edited), expected) and not torch.equal(logits(copied), expected)
+    bridge = bridge_edited(base / "out", device="cpu")
+    with torch.no_grad():
+        assert torch.allclose(bridge(IDS), expected, atol=1e-4)
+        _, cache = bridge.run_with_cache(IDS)
+        assert torch.allclose(bridge(IDS), expected, atol=1e-4)
+    assert cache[f"blocks.{LAYER}.hook_mlp_out"].shape == (1, IDS.shape[1], edited.config.hidden_size)
 
 
 def test_list_show_diff_and_merge(base, monkeypatch, capsys):
