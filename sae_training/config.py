@@ -37,6 +37,9 @@ class Recipe:
     aux_coefficient: float = flag(1 / 32, "topk: weight of the loss that lets dead features explain what is left")
     k_aux: int | None = flag(None, "topk: number of dead features a token in that loss; by default half of the output's width")
     use_ghost_grads: bool = flag(False, "relu, jumprelu: ghost gradients for dead features")
+    ghost_residual: Literal["output", "input"] = flag(
+        "output", "what ghost gradients fit, less the reconstruction: the MLP's output, or its input, as transcoder_circuits has it"
+    )
     dead_feature_window: int = flag(1000, "a feature is dead after so many steps without firing")
     dead_feature_threshold: float = flag(1e-8, "the metrics call a feature dead if it fires on a smaller share of the tokens")
     lr: float = flag(1e-3, "learning rate of Adam")
@@ -166,6 +169,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "normalize_activations": "none",
         "mse_norm": "token",
         "use_ghost_grads": True,
+        "ghost_residual": "input",
         "dead_feature_window": 5000,
         "dead_feature_threshold": 1e-8,
         "lr": 4e-4,

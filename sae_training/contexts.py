@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 class ContextStream:
     """Endless contexts of token ids; remembers where it is, and goes on there in another process.
 
-    Packed texts begin with the tokeniser's BOS token each, and so does a context that begins within a text (transcoder_circuits). After the
-    last text come the first ones again.
+    Packed texts begin with the tokeniser's BOS token each, and so does a context that begins within a text (transcoder_circuits): also where
+    the tokeniser does not put it there itself, and with EOS where it has no BOS. After the last text come the first ones again.
 
     Args:
         first: the row at which a pass begins; the rows before are left for the evaluation.
@@ -26,6 +26,7 @@ class ContextStream:
 
     def __init__(self, texts: Texts, tokenizer: PreTrainedTokenizerFast, size: int, separate: bool, first: int = 0) -> None:
         self._texts, self._tokenizer, self._size, self._separate, self._first = texts, tokenizer, size, separate, first
+        self._start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         self.row, self._pending = first, deque[int]()
         self._iterator: Iterator[str] | None = None
         self._gave = False
@@ -49,7 +50,6 @@ class ContextStream:
         Raises:
             UserError: if a whole pass over the texts gives none.
         """
-        bos = self._tokenizer.bos_token_id
         while True:
             if self._separate:
                 context = self._next_ids()[: self._size]
@@ -60,10 +60,13 @@ class ContextStream:
                 continue
             else:
                 context = [self._pending.popleft() for _ in range(self._size)]
-                if self._pending and bos is not None and self._pending[0] != bos:
-                    self._pending.appendleft(bos)
+                self._pending.extendleft(self._start_of(self._pending))
             self._gave = True
             return context
+
+    def _start_of(self, ids: Sequence[int]) -> list[int]:
+        """What is missing in front of the ids of a packed text."""
+        return [self._start] if self._start is not None and ids and ids[0] != self._start else []
 
     def _next_ids(self) -> list[int]:
         """The tokens of the next text; none at the end of a pass."""
@@ -71,7 +74,8 @@ class ContextStream:
         text = next(self._iterator, None)
         if text is not None:
             self.row += 1
-            return encode(self._tokenizer, text).ids if text else []
+            ids = encode(self._tokenizer, text).ids if text else []
+            return ids if self._separate else self._start_of(ids) + ids
         if not self._gave:
             what = "no text of two tokens" if self._separate else f"only {len(self._pending)} tokens, less than one context of {self._size}"
             raise UserError(

@@ -28,8 +28,7 @@ def transcoder_losses(
 ) -> Losses:
     """The recipe's loss for scaled inputs and targets, at ``step`` counted from 0."""
     recipe = transcoder.recipe
-    squares = squared_errors(output.reconstruction, target, recipe.mse_norm)
-    mse = squares.mean()
+    mse = squared_errors(output.reconstruction, target, recipe.mse_norm).sum(1).mean()
     sparsity = auxiliary = torch.zeros((), device=x.device)
     overall = mse
     if recipe.activation != "topk":
@@ -40,17 +39,18 @@ def transcoder_losses(
         if recipe.activation == "topk" and recipe.aux_coefficient:
             auxiliary = recipe.aux_coefficient * auxiliary_loss(transcoder, x, residual)
         elif recipe.use_ghost_grads:
-            auxiliary = ghost_loss(transcoder, x, residual, mse.detach())
+            auxiliary = ghost_loss(transcoder, x, target, output.reconstruction.detach())
         overall = overall + auxiliary
     return Losses(overall, mse, sparsity, auxiliary)
 
 
-def squared_errors(prediction: Float[Tensor, "token d"], target: Float[Tensor, "token d"], norm: str) -> Float[Tensor, " token"]:
-    """Each token's squared error; with ``norm`` "token" its mean over the width, divided by the target's length (transcoder_circuits)."""
+def squared_errors(
+    prediction: Float[Tensor, "token d_out"], target: Float[Tensor, "token d_out"], norm: str
+) -> Float[Tensor, "token d_out"]:
+    """Squared errors whose sum over the width is a token's loss: with ``norm`` "none" as they are, with "token" divided by the width and the
+    target's length (transcoder_circuits)."""
     squares = (prediction - target).square()
-    if norm == "none":
-        return squares.sum(1)
-    return squares.mean(1) / target.norm(dim=1).clamp(min=SMALL)
+    return squares if norm == "none" else squares / (squares.shape[1] * target.norm(dim=1, keepdim=True).clamp(min=SMALL))
 
 
 def sparsity_penalty(transcoder: TrainableTranscoder, output: Output) -> Float[Tensor, ""]:
@@ -85,16 +85,23 @@ def auxiliary_loss(
 
 
 def ghost_loss(
-    transcoder: TrainableTranscoder, x: Float[Tensor, "token d_in"], residual: Float[Tensor, "token d_out"], mse: Float[Tensor, ""]
+    transcoder: TrainableTranscoder,
+    x: Float[Tensor, "token d_in"],
+    target: Float[Tensor, "token d_out"],
+    reconstruction: Float[Tensor, "token d_out"],
 ) -> Float[Tensor, ""]:
-    """Ghost gradients: dead features with exponential activations, half as long as the residual, fit it; rescaled to the size of ``mse``.
+    """Ghost gradients: dead features with exponential activations, half as long as the residual, fit it; each squared error is rescaled to the
+    size of the reconstruction's at the same place, so that the gradient is large where much is left to explain.
 
-    ``residual`` is the target minus the reconstruction. The original took the transcoder's input for the target.
+    The residual is what ``ghost_residual`` of the recipe says minus the (detached) reconstruction.
 
-    Source: Anthropic, "Circuits Updates - January 2024".
+    Source: Anthropic, "Circuits Updates - January 2024"; transcoder_circuits' forward pass.
     """
-    dead = transcoder.dead.nonzero().squeeze(1)
-    ghosts = linear(x - transcoder.b_dec.detach(), transcoder.W_enc[dead], transcoder.b_enc[dead]).exp() @ transcoder.W_dec[dead]
+    recipe, dead = transcoder.recipe, transcoder.dead.nonzero().squeeze(1)
+    residual = (target if recipe.ghost_residual == "output" else x) - reconstruction
+    ghosts = linear(x - transcoder.b_dec, transcoder.W_enc[dead], transcoder.b_enc[dead]).exp() @ transcoder.W_dec[dead]
     scale = (residual.norm(dim=1) / (2 * ghosts.norm(dim=1) + SMALL)).detach()
-    loss = squared_errors(ghosts * scale[:, None], residual, transcoder.recipe.mse_norm).mean()
-    return loss * (mse / (loss.detach() + SMALL))
+    errors = squared_errors(ghosts * scale[:, None], residual, recipe.mse_norm)
+    small = SMALL if recipe.mse_norm == "none" else SMALL / residual.shape[1]
+    rescaled = squared_errors(reconstruction, target, recipe.mse_norm) / (errors.detach() + small)
+    return (rescaled * errors).sum(1).mean()

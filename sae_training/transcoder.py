@@ -66,6 +66,8 @@ class TrainableTranscoder(nn.Module):
             raise UserError(f"--k {recipe.k} is more than the {n_features} features; give a smaller one or a larger --expansion_factor.")
         if recipe.encoder_init == "transpose" and d_in != d_out:
             raise UserError(f"--encoder_init transpose needs equal widths, not {d_in} and {d_out}; give --encoder_init kaiming.")
+        if recipe.use_ghost_grads and recipe.ghost_residual == "input" and d_in != d_out:
+            raise UserError(f"--ghost_residual input needs equal widths, not {d_in} and {d_out}; give --ghost_residual output.")
         inputs, outputs = inputs.float(), outputs.float()
         centers = [center(sample, recipe.b_dec_init_method) for sample in (inputs, outputs)]
         scales = [torch.ones((), device=inputs.device)] * 2
