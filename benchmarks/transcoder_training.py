@@ -82,7 +82,7 @@ def dense(recipe: Recipe, sample: Pair) -> Side:
     def step(x: Tensor, y: Tensor) -> None:
         nonlocal done
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, done)
+            group["lr"] = learning_rate(recipe, done, recipe.lr)
         loss = (forward(x)[0] - y / start.scale_out).square().sum(1).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -123,7 +123,7 @@ def sparsify(recipe: Recipe, sample: Pair, own_optimizer: bool) -> Side:
         nonlocal done
         if not own_optimizer:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, done) / 3
+                group["lr"] = learning_rate(recipe, done, recipe.lr) / 3
         coder(x, y).fvu.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -16,15 +16,17 @@ class Recipe:
     """How one transcoder is trained; each field is the flag of its name. Names that transcoder_circuits has are its names."""
 
     expansion_factor: int = flag(4, "number of features divided by the width of the MLP's input")
-    activation: Literal["relu", "topk", "jumprelu"] = flag("topk", "what makes the features sparse")
-    k: int = flag(32, "topk: number of active features a token")
+    activation: Literal["relu", "topk", "batchtopk", "jumprelu"] = flag(
+        "topk", "what makes the features sparse; batchtopk lets the tokens of a step share their features, and is saved as jumprelu"
+    )
+    k: int = flag(32, "topk, batchtopk: number of active features a token, batchtopk: on average")
     l1_coefficient: float = flag(4e-2, "relu, jumprelu: weight of the sparsity penalty")
     l1_warm_up_steps: int = flag(1000, "steps over which that weight rises from 0")
     l1_decoder_norm: Literal["weighted", "plain"] = flag("weighted", "whether an activation counts times the norm of its decoder row")
     sparsity_penalty: Literal["l0", "tanh"] = flag("l0", "jumprelu: the number of active features, or the tanh of their activations")
     tanh_scale: float = flag(4.0, "jumprelu: factor of the activation inside the tanh")
-    jumprelu_threshold: float = flag(0.01, "jumprelu: threshold at the start")
-    jumprelu_bandwidth: float = flag(0.05, "jumprelu: width of the kernel that gives the threshold a gradient")
+    jumprelu_threshold: float = flag(0.1, "jumprelu: threshold at the start")
+    jumprelu_bandwidth: float = flag(0.5, "jumprelu: width of the kernel that gives the threshold a gradient")
     skip_connection: bool = flag(False, "add a linear path from input to output")
     decoder_norm: Literal["free", "unit"] = flag("free", "unit: decoder rows keep length 1, and no gradient works along them")
     encoder_init: Literal["transpose", "kaiming"] = flag("transpose", "the encoder at the start: the decoder's transpose, or random")
@@ -34,22 +36,32 @@ class Recipe:
         "unit_mean_norm", "scale inputs and outputs while training; the scale is folded into the saved weights"
     )
     mse_norm: Literal["none", "token"] = flag("none", "token: divide each token's squared error by the norm of its target, and by the width")
-    aux_coefficient: float = flag(1 / 32, "topk: weight of the loss that lets dead features explain what is left")
-    k_aux: int | None = flag(None, "topk: number of dead features a token in that loss; by default half of the output's width")
+    revive: Literal["bias", "auxk", "none"] = flag(
+        "bias", "topk, batchtopk: dead features get larger encoder biases until they fire, or a loss that lets them explain what is left"
+    )
+    aux_coefficient: float = flag(1 / 32, "auxk: weight of that loss")
+    k_aux: int | None = flag(None, "auxk: number of dead features a token in that loss; by default half of the output's width")
     use_ghost_grads: bool = flag(False, "relu, jumprelu: ghost gradients for dead features")
     ghost_residual: Literal["output", "input"] = flag(
         "output", "what ghost gradients fit, less the reconstruction: the MLP's output, or its input, as transcoder_circuits has it"
     )
-    dead_feature_window: int = flag(1000, "a feature is dead after so many steps without firing")
+    dead_feature_window: int = flag(100, "a feature is dead after so many steps without firing")
     dead_feature_threshold: float = flag(1e-8, "the metrics call a feature dead if it fires on a smaller share of the tokens")
-    lr: float = flag(1e-3, "learning rate of Adam")
+    lr: float | None = flag(
+        None, "learning rate of Adam; by default 0.001, and for topk and batchtopk one that falls with the widths (sae_training/trainer.py)"
+    )
     lr_scheduler_name: Literal["constantwithwarmup", "lineardecay"] = flag("lineardecay", "lineardecay falls to 0 over the last steps")
     lr_warm_up_steps: int = flag(100, "steps over which the learning rate rises from 0")
     lr_decay_share: float = flag(0.4, "lineardecay: share of the steps over which it falls")
     train_batch_size: int = flag(1024, "tokens of one step")
     total_training_tokens: int = flag(2_000_000, "tokens to train on; a shorter dataset is read again")
-    encoder_dtype: Literal["float32", "bfloat16"] = flag("float32", "topk: type of the encoder's product")
+    encoder_dtype: Literal["float32", "bfloat16"] = flag("float32", "topk, batchtopk: type of the encoder's product")
     seed: int = flag(42, "seed of all randomness")
+
+    @property
+    def selects(self) -> bool:
+        """Whether the largest pre-activations are selected, so that no penalty is needed."""
+        return self.activation in ("topk", "batchtopk")
 
     @property
     def steps(self) -> int:
@@ -68,12 +80,12 @@ class Recipe:
             if type(value) in (int, float) and not value >= _LEAST.get(field.name, 0):
                 raise UserError(f"--{field.name} must be at least {_LEAST.get(field.name, 0)}, not {value}.")
         for name in ("lr", "jumprelu_threshold", "jumprelu_bandwidth", "decoder_init_norm"):
-            if not getattr(self, name) > 0:
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise UserError(f"--{name} must be above 0, not {getattr(self, name)}.")
         if self.lr_decay_share > 1:
             raise UserError(f"--lr_decay_share is a share, at most 1, not {self.lr_decay_share}.")
-        if self.use_ghost_grads and self.activation == "topk":
-            raise UserError("--use_ghost_grads belongs to --activation relu and jumprelu; topk has --aux_coefficient.")
+        if self.use_ghost_grads and self.selects:
+            raise UserError(f"--use_ghost_grads belongs to --activation relu and jumprelu; {self.activation} has --revive.")
 
 
 _LEAST = {
@@ -112,7 +124,8 @@ class TrainingConfig(Recipe):
     store_batch_size: int = flag(32, "contexts that the model reads at a time")
     n_batches_in_buffer: int = flag(20, "such batches whose activations are kept and shuffled; half are replaced at a time")
     n_evaluation_contexts: int = flag(64, "contexts at the beginning of the dataset that are kept for the evaluation")
-    n_checkpoints: int = flag(3, "number of checkpoints to continue from, the last one at the end")
+    n_checkpoints: int = flag(3, "number of times that the training is evaluated and can be continued from, the last one at the end")
+    keep_checkpoints: bool = flag(False, "keep the transcoder of each checkpoint, in a folder of its step")
     wandb_log_frequency: int = flag(10, "steps between two lines of metrics")
     restart: bool = flag(False, "begin again even if there is a checkpoint")
     dtype: Literal["float32", "float16", "bfloat16"] = flag("float32", "type of the model's weights")
@@ -128,7 +141,7 @@ class TrainingConfig(Recipe):
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the weights: all fields but those about reporting and storing."""
-        free = ("output_file_path", "n_checkpoints", "wandb_log_frequency", "restart", "run_name")
+        free = ("output_file_path", "n_checkpoints", "keep_checkpoints", "wandb_log_frequency", "restart", "run_name")
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in free}
 
     def site(self, hook_point: str, layer: int) -> str:

@@ -1,7 +1,7 @@
 """How well a transcoder stands in for its MLP: on its activations, and in the model's predictions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,9 @@ from huggingface.unexplained import Unexplained
 from sae_training.buffer import select
 from sae_training.hooked_model import HookedModel, Replacement, pad_contexts, token_losses
 from util.errors import UserError
+
+POOL_BATCH = 2048
+"""Tokens of the pool that are encoded at a time."""
 
 EPSILON = 1e-10
 """Added to a feature's frequency before its logarithm (transcoder_circuits)."""
@@ -75,9 +78,11 @@ class Evaluation:
     Attributes:
         fvu: fraction of the MLP output's variance unexplained.
         l0: mean number of active features a token.
-        dead_features: features that fire on a smaller share of the tokens than the recipe's threshold.
+        dead_features: features that fire on no token, or on a smaller share than the recipe's threshold.
         n_features: number of features.
-        tokens: tokens that the figures above are taken over.
+        tokens: tokens that fvu and l0 are taken over.
+        frequency_tokens: tokens that dead features are counted over: those, and the training's pool of activations. On few tokens, features
+            that are rare look dead.
         ce_loss_without_sae: cross entropy of the model itself, in nats a token.
         ce_loss_with_sae: the same with the transcoder in the place of the MLP.
         ce_loss_with_ablation: the same with the MLP's mean output in its place.
@@ -90,12 +95,28 @@ class Evaluation:
     dead_features: int
     n_features: int
     tokens: int
+    frequency_tokens: int
     ce_loss_without_sae: float
     ce_loss_with_sae: float
     ce_loss_with_ablation: float
     loss_recovered: float | None
 
 
+def logged(figures: Evaluation, frequency: Float[Tensor, " n_features"]) -> dict[str, float]:
+    """An evaluation's figures for WandB, under transcoder_circuits' names where it has them."""
+    found = {
+        "evaluation/fvu": figures.fvu,
+        "evaluation/l0": figures.l0,
+        "evaluation/dead_features": figures.dead_features,
+        "metrics/ce_loss_without_sae": figures.ce_loss_without_sae,
+        "metrics/ce_loss_with_sae": figures.ce_loss_with_sae,
+        "metrics/ce_loss_with_ablation": figures.ce_loss_with_ablation,
+        "sparsity/below_1e-5": (frequency < 1e-5).double().mean().item(),
+    }
+    return found if figures.loss_recovered is None else found | {"metrics/CE_loss_score": figures.loss_recovered}
+
+
+@torch.no_grad()
 def evaluate(
     model: HookedModel,
     tokenizer: PreTrainedTokenizerFast,
@@ -105,8 +126,12 @@ def evaluate(
     batch_size: int = 32,
     keep_first_token: bool = False,
     dead_feature_threshold: float = 0.0,
+    pools: Mapping[int, Float[Tensor, "token d_in"]] | None = None,
 ) -> dict[int, tuple[Evaluation, Float[Tensor, " n_features"]]]:
     """Measure each layer's transcoder alone, on contexts that it was not trained on.
+
+    Args:
+        pools: further inputs of each layer, for counting how often features fire.
 
     Returns:
         For each layer its figures, and each feature's frequency, float64.
@@ -134,9 +159,14 @@ def evaluate(
         mean = meter.mean.to(device=device, dtype=torch.float32)
         spliced = loss({layer: lambda x, transcoder=transcoder: transcoder(x.float())})
         ablated = loss({layer: lambda x, mean=mean: mean.expand(*x.shape[:-1], -1)})
-        frequency = meter.fired.double() / meter.tokens
-        dead = int(((meter.fired == 0) | (frequency < dead_feature_threshold)).sum())
+        fired, tokens = meter.fired, meter.tokens
+        for x in (pools or {}).get(layer, torch.empty(0)).split(POOL_BATCH):
+            if len(x):
+                fired = fired + (transcoder.encode(x.float()) != 0).sum(0).cpu()
+                tokens += len(x)
+        frequency = fired.double() / tokens
+        dead = int(((fired == 0) | (frequency < dead_feature_threshold)).sum())
         recovered = (ablated - spliced) / (ablated - clean) if ablated != clean else None
-        figures = Evaluation(meter.fvu, meter.l0, dead, len(frequency), meter.tokens, clean, spliced, ablated, recovered)
+        figures = Evaluation(meter.fvu, meter.l0, dead, len(frequency), meter.tokens, tokens, clean, spliced, ablated, recovered)
         results[layer] = figures, frequency
     return results

@@ -31,14 +31,13 @@ def transcoder_losses(
     mse = squared_errors(output.reconstruction, target, recipe.mse_norm).sum(1).mean()
     sparsity = auxiliary = torch.zeros((), device=x.device)
     overall = mse
-    if recipe.activation != "topk":
+    if not recipe.selects:
         sparsity = sparsity_penalty(transcoder, output)
         overall = overall + recipe.l1_coefficient * min(1.0, step / max(1, recipe.l1_warm_up_steps)) * sparsity
-    if transcoder.dead.any():
-        residual = (target - output.reconstruction).detach()
-        if recipe.activation == "topk" and recipe.aux_coefficient:
-            auxiliary = recipe.aux_coefficient * auxiliary_loss(transcoder, x, residual)
-        elif recipe.use_ghost_grads:
+    if (recipe.use_ghost_grads or (recipe.selects and recipe.revive == "auxk")) and transcoder.dead.any():
+        if recipe.selects:
+            auxiliary = recipe.aux_coefficient * auxiliary_loss(transcoder, x, (target - output.reconstruction).detach())
+        else:
             auxiliary = ghost_loss(transcoder, x, target, output.reconstruction.detach())
         overall = overall + auxiliary
     return Losses(overall, mse, sparsity, auxiliary)

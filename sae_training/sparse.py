@@ -89,6 +89,21 @@ def decode_active(active: ActiveFeatures, rows: Float[Tensor, "n_features d_out"
     return embedding_bag(active.indices, rows, per_sample_weights=active.values, mode="sum")
 
 
+def largest_of_batch(values: Float[Tensor, "token candidates"], k: int) -> Bool[Tensor, "token candidates"]:
+    """Where the ``k`` times the number of tokens largest values of all tokens together are (BatchTopK: Bussmann et al. 2024)."""
+    chosen = values.flatten().topk(min(k * len(values), values.numel()), sorted=False).indices
+    return torch.zeros(values.numel(), dtype=torch.bool, device=values.device).index_fill_(0, chosen, True).view_as(values)
+
+
+def decode_ragged(
+    active: ActiveFeatures, kept: Bool[Tensor, "token k"], rows: Float[Tensor, "n_features d_out"]
+) -> Float[Tensor, "token d_out"]:
+    """As ``decode_active``, with the features in the mask ``kept`` alone: a different number for each token."""
+    offsets = kept.sum(1).cumsum(0).roll(1)
+    offsets[0] = 0
+    return embedding_bag(active.indices[kept], rows, offsets, per_sample_weights=active.values[kept], mode="sum")
+
+
 def decode_masked(
     features: Float[Tensor, "token n_features"], support: Bool[Tensor, "token n_features"], rows: Float[Tensor, "n_features d_out"]
 ) -> Float[Tensor, "token d_out"]:

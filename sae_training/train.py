@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from sae_training.evaluation import Evaluation
     from sae_training.trainer import LayerTrainer
+    from util.tracking import RunTracker
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Training:
     """
 
     def __init__(self, config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+        from huggingface.sites import resolve
         from huggingface.transcoder import Sites
         from sae_training.buffer import ActivationBuffer
         from sae_training.checkpoint import load_checkpoint
@@ -51,12 +54,16 @@ class Training:
 
         self.config, self.tokenizer, self.device = config, tokenizer, model.device
         layers = sorted(config.layer_num)
+        self.figures: dict[int, Evaluation] = {}
         self.sites = {layer: Sites(config.site(config.hook_point, layer), config.site(config.out_hook_point, layer)) for layer in layers}
         saved = None if config.restart else load_checkpoint(config.output)
         if saved and (changes := differences(saved["settings"], config)):
             raise CheckpointError(
                 f"The checkpoint in {config.output} was made with {', '.join(changes)}; give the same, --restart or another --output_file_path."
             )
+        for layer, sites in self.sites.items():
+            # The table by which a transcoder is checked and put into a model, so that what is trained can be used.
+            resolve(sites, model, layer)
         self.model = hook_model(config.MODEL_NAME, model, tokenizer, self.sites, config.hooks)
         texts = Texts(config.dataset, config.text_column)
         held_out = ContextStream(texts, tokenizer, config.context_size, config.separate_texts)
@@ -125,15 +132,19 @@ class Training:
                     progress.set_postfix(fvu=" ".join(f"{fvu:.4f}" for fvu in fvus))
                 self.step = step + 1
                 if self.step == config.steps or (self.step % every == 0 and self.step + every <= config.steps):
+                    self.export(tracker)
                     self.save()
         return time.perf_counter() - started
 
-    def finish(self) -> dict[int, Evaluation]:
-        """Evaluate what is going to be saved, and save it."""
+    def export(self, tracker: RunTracker | None = None) -> None:
+        """Evaluate the transcoders as they are now, log the figures, and write them where the finished ones belong.
+
+        Whatever stops the run later, a transcoder that can be used is there. With ``--keep_checkpoints`` each stays, in a folder of its step.
+        """
         from safetensors.torch import save_file
 
         from huggingface.transcoder import save_transcoder
-        from sae_training.evaluation import EPSILON, evaluate
+        from sae_training.evaluation import EPSILON, evaluate, logged
 
         config = self.config
         transcoders = {layer: trainer.export(self.sites[layer]) for layer, trainer in self.trainers.items()}
@@ -146,20 +157,32 @@ class Training:
             config.store_batch_size,
             config.keep_first_token,
             config.dead_feature_threshold,
+            {layer: inputs for layer, (inputs, _) in self.buffer.pool.items()},
         )
-        for layer, (figures, frequency) in results.items():
-            folder = layer_folder(config, layer)
+        self.figures = {layer: figures for layer, (figures, _) in results.items()}
+        if tracker is not None:
+            figures = {f"layer_{layer}/{key}": value for layer, found in results.items() for key, value in logged(*found).items()}
+            tracker.log(step=self.step - 1, **figures)
+        outputs = [config.output] + ([config.output / f"step_{self.step:07d}"] if config.keep_checkpoints else [])
+        for (layer, (figures, frequency)), output in product(results.items(), outputs):
+            folder = output / layer_folder(config, layer).name
             save_transcoder(
                 transcoders[layer],
                 folder,
                 model_name=config.MODEL_NAME,
                 hook_layer=layer,
-                training=config.settings,
+                training=config.settings | {"lr": self.trainers[layer].lr},
+                steps=self.step,
                 evaluation=asdict(figures),
             )
             sparsity = {"log_feature_sparsity": (frequency + EPSILON).log10().float()}
             write_atomically(folder / "log_feature_sparsity.safetensors", lambda path, sparsity=sparsity: save_file(sparsity, path))
-        return {layer: figures for layer, (figures, _) in results.items()}
+
+    def finish(self) -> dict[int, Evaluation]:
+        """The figures of the finished transcoders; evaluates and writes them if this run trained nothing."""
+        if not self.figures:
+            self.export()
+        return self.figures
 
 
 def train(config: TrainingConfig) -> dict[int, Evaluation]:

@@ -10,10 +10,20 @@ from torch.nn.functional import linear
 from huggingface.transcoder import JumpReLU, Sites, TopK, Transcoder
 from sae_training.activation_functions import jump_relu, near_threshold
 from sae_training.config import Recipe
-from sae_training.sparse import decode_active, decode_masked, encode_top_k
+from sae_training.sparse import decode_active, decode_masked, decode_ragged, encode_top_k, largest_of_batch
 from util.errors import UserError
 
 MEDIAN_STEPS, MEDIAN_TOLERANCE, SMALL = 100, 1e-6, 1e-6
+
+SHARE_OF_ONE_TOKEN = 4
+"""With batchtopk a token can have at most so many times ``k`` active features; selecting among more takes the time of a dense sort."""
+
+THRESHOLD_MEMORY = 0.99
+"""batchtopk: weight of the past in the running mean of the smallest selected activation."""
+
+BIAS_PULL = 1e-4
+"""Gradient on the encoder bias of a dead feature. Adam makes a step of about the learning rate of it, whatever its size; it only has to be
+small against the gradients of living features, whose second moments it must not disturb after a revival."""
 
 
 class Output(NamedTuple):
@@ -21,8 +31,8 @@ class Output(NamedTuple):
 
     Attributes:
         reconstruction: the target as the transcoder sees it.
-        features: activations, dense; None for topk.
-        pre_activations: dense; None for topk.
+        features: activations, dense; None for topk and batchtopk.
+        pre_activations: dense; None for topk and batchtopk.
         fired: which features were active for at least one token.
         l0: mean number of active features a token.
     """
@@ -49,6 +59,7 @@ class TrainableTranscoder(nn.Module):
         log_threshold: float32 [n_features] for jumprelu, or None.
         scale_in, scale_out: float32 scalars; what is trained on is the activations divided by them.
         steps_since_fired: int64 [n_features].
+        cut: float32 scalar, the running mean of batchtopk's smallest selected activation; its threshold when it is saved.
     """
 
     def __init__(
@@ -62,7 +73,7 @@ class TrainableTranscoder(nn.Module):
         super().__init__()
         self.recipe = recipe
         d_in, d_out, n_features = inputs.shape[1], outputs.shape[1], recipe.expansion_factor * inputs.shape[1]
-        if recipe.activation == "topk" and recipe.k > n_features:
+        if recipe.selects and recipe.k > n_features:
             raise UserError(f"--k {recipe.k} is more than the {n_features} features; give a smaller one or a larger --expansion_factor.")
         if recipe.encoder_init == "transpose" and d_in != d_out:
             raise UserError(f"--encoder_init transpose needs equal widths, not {d_in} and {d_out}; give --encoder_init kaiming.")
@@ -77,6 +88,7 @@ class TrainableTranscoder(nn.Module):
         self.register_buffer("scale_in", scales[0].clone())
         self.register_buffer("scale_out", scales[1].clone())
         self.register_buffer("steps_since_fired", torch.zeros(n_features, dtype=torch.long))
+        self.register_buffer("cut", torch.zeros(()))
         directions = nn.functional.normalize(torch.randn(n_features, d_out, generator=generator), dim=1)
         self.W_dec = nn.Parameter(directions * (1.0 if recipe.decoder_norm == "unit" else recipe.decoder_init_norm))
         if recipe.encoder_init == "kaiming":
@@ -99,10 +111,17 @@ class TrainableTranscoder(nn.Module):
     def forward(self, x: Float[Tensor, "token d_in"]) -> Output:
         """Read scaled inputs."""
         recipe, centered = self.recipe, x - self.b_dec
-        if recipe.activation == "topk":
-            active = encode_top_k(centered, self.W_enc, self.b_enc, recipe.k, getattr(torch, recipe.encoder_dtype))
-            decoded, features, pre = decode_active(active, self.W_dec), None, None
+        if recipe.selects:
+            features = pre = None
+            k = recipe.k if recipe.activation == "topk" else min(SHARE_OF_ONE_TOKEN * recipe.k, len(self.W_dec))
+            active = encode_top_k(centered, self.W_enc, self.b_enc, k, getattr(torch, recipe.encoder_dtype))
             positive = active.values > 0
+            if recipe.activation == "topk":
+                decoded = decode_active(active, self.W_dec)
+            else:
+                positive &= largest_of_batch(active.values, recipe.k)
+                decoded = decode_ragged(active, positive, self.W_dec)
+                self._note_cut(active.values.detach()[positive])
             fired = torch.zeros(len(self.W_dec), dtype=torch.bool, device=x.device)
             fired[active.indices[positive]] = True
             l0 = positive.sum(1).float().mean()
@@ -123,6 +142,13 @@ class TrainableTranscoder(nn.Module):
         return Output(reconstruction, features, pre, fired, l0)
 
     @torch.no_grad()
+    def _note_cut(self, selected: Float[Tensor, " active"]) -> None:
+        """Take the smallest selected activation of a training step into its running mean (Bussmann et al. 2024, section 3)."""
+        if self.training and len(selected):
+            first = self.cut == 0
+            self.cut.copy_(torch.where(first, selected.min(), THRESHOLD_MEMORY * self.cut + (1 - THRESHOLD_MEMORY) * selected.min()))
+
+    @torch.no_grad()
     def count_silence(self, fired: Bool[Tensor, " n_features"]) -> None:
         """Note which features were active in a step."""
         self.steps_since_fired += 1
@@ -132,6 +158,12 @@ class TrainableTranscoder(nn.Module):
     def dead(self) -> Bool[Tensor, " n_features"]:
         """Features that have been silent for the recipe's window."""
         return self.steps_since_fired >= self.recipe.dead_feature_window
+
+    @torch.no_grad()
+    def pull_dead_biases(self) -> None:
+        """Give the encoder biases of dead features a gradient that raises them: sooner or later each is among the largest for the token
+        that it fits best, and learns from there on. Biases leave the features' directions apart, which a common loss does not."""
+        self.b_enc.grad[self.dead] = -BIAS_PULL
 
     @torch.no_grad()
     def normalize_decoder(self) -> None:
@@ -148,23 +180,29 @@ class TrainableTranscoder(nn.Module):
     def export(self, sites: Sites) -> Transcoder:
         """The transcoder in the units of the model, float32 on the CPU: scales and input bias folded in.
 
-        Decoder rows get length 1 where that changes nothing, so that activations of different features compare: with topk the activations
+        Decoder rows get length 1 where that changes nothing, so that activations of different features compare: with topk and batchtopk they
         decide which features are active, so there only all rows together are scaled.
         """
         scale_in, scale_out = self.scale_in.cpu().double(), self.scale_out.cpu().double()
-        lengths = self.W_dec.cpu().double().norm(dim=1).clamp(min=SMALL)
-        if self.recipe.activation == "topk":
+        decoder = self.W_dec.cpu().double()
+        lengths = decoder.norm(dim=1).clamp(min=SMALL)
+        if self.recipe.decoder_norm == "unit":
+            # As the next step would do first; the parameters themselves stay as they are, or exporting would change the training.
+            decoder, lengths = decoder / lengths[:, None], torch.ones_like(lengths)
+        if self.recipe.selects:
             lengths = lengths.mean().expand_as(lengths)
         lengths = lengths * scale_out
         activation: nn.Module = nn.ReLU()
         if self.recipe.activation == "topk":
             activation = TopK(self.recipe.k)
+        elif self.recipe.activation == "batchtopk":
+            activation = JumpReLU((self.cut.cpu().double() * lengths).float())
         elif self.recipe.activation == "jumprelu":
             activation = JumpReLU((self.threshold.cpu().double() * lengths).float())
         return Transcoder.from_matrices(
             (self.W_enc.cpu().double() * (lengths / scale_in)[:, None]).float().T,
             (self.b_enc.cpu().double() * lengths).float(),
-            (self.W_dec.cpu().double() * (scale_out / lengths)[:, None]).float(),
+            (decoder * (scale_out / lengths)[:, None]).float(),
             (self.b_dec_out.cpu().double() * scale_out).float(),
             b_dec=(self.b_dec.cpu().double() * scale_in).float(),
             W_skip=None if self.W_skip is None else (self.W_skip.cpu().double() * (scale_out / scale_in)).float(),

@@ -10,13 +10,16 @@ from safetensors.torch import load_file
 
 from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
+from huggingface.tokenization import encode
 from huggingface.transcoder import JumpReLU, TopK
 from sae_training import train as train_module
 from sae_training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from sae_training.config import TrainingConfig
+from sae_training.contexts import ContextStream
 from sae_training.train import train
 from sae_training.trainer import LayerTrainer
 from util.errors import UserError
+from util.texts import Texts
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +68,10 @@ def test_a_broken_training_continues_to_the_same_weights(settings, monkeypatch, 
     monkeypatch.setattr(LayerTrainer, "train_step", breaks)
     with pytest.raises(KeyboardInterrupt):
         train(broken)
-    assert load_checkpoint(broken.output)["step"] == 8 and not weights(broken)
+    assert load_checkpoint(broken.output)["step"] == 8
+    # What is there can be used, and says how far it was trained.
+    assert {json.loads(path.read_text())["metadata"]["steps"] for path in broken.output.glob("layer_*/cfg.json")} == {8}
+    assert load_transcoder(broken.output / "layer_2").up_proj.weight.isfinite().all()
     monkeypatch.setattr(LayerTrainer, "train_step", original)
     train(broken)
     assert weights(whole).keys() == {"layer_1", "layer_2"}
@@ -74,15 +80,27 @@ def test_a_broken_training_continues_to_the_same_weights(settings, monkeypatch, 
             assert torch.equal(tensor, weights(broken)[layer][name]), (layer, name)
     for name in ("metrics.jsonl", "metrics.json"):
         assert (whole.output / name).read_text() == (broken.output / name).read_text()
-    assert len((whole.output / "metrics.jsonl").read_text().splitlines()) == whole.steps
+    lines = [json.loads(line) for line in (whole.output / "metrics.jsonl").read_text().splitlines()]
+    evaluated = [line for line in lines if "layer_1/evaluation/fvu" in line]
+    assert len(lines) == whole.steps + 3 and [line["step"] for line in evaluated] == [3, 7, 11]
+    final = json.loads((whole.output / "metrics.json").read_text())["layer_2"]
+    assert evaluated[-1]["layer_2/evaluation/fvu"] == final["fvu"] and evaluated[-1]["layer_2/metrics/CE_loss_score"] == final["loss_recovered"]
+    assert evaluated[-1]["layer_2/evaluation/dead_features"] == final["dead_features"]
+    assert final["frequency_tokens"] == final["tokens"] + 4 * 4 * 15
     train(broken)  # finished: nothing is trained, the same is written
     assert (whole.output / "metrics.json").read_text() == (broken.output / "metrics.json").read_text()
 
 
 @pytest.mark.parametrize(
     "recipe",
-    [{}, {"skip_connection": True}, {"activation": "relu"}, {"activation": "jumprelu", "sparsity_penalty": "tanh", "jumprelu_threshold": 0.1}],
-    ids=["topk", "skip", "relu", "jumprelu"],
+    [
+        {},
+        {"activation": "batchtopk"},
+        {"skip_connection": True},
+        {"activation": "relu"},
+        {"activation": "jumprelu", "sparsity_penalty": "tanh", "jumprelu_threshold": 0.1},
+    ],
+    ids=["topk", "batchtopk", "skip", "relu", "jumprelu"],
 )
 def test_what_is_saved_computes_what_was_trained(settings, model_folder, recipe):
     config = settings(**recipe, layer_num=[1])
@@ -91,10 +109,14 @@ def test_what_is_saved_computes_what_was_trained(settings, model_folder, recipe)
     training.run()
     training.finish()
     loaded = load_transcoder(config.output / "layer_1")
-    assert isinstance(loaded.activation, {"topk": TopK, "relu": torch.nn.ReLU, "jumprelu": JumpReLU}[config.activation])
+    assert isinstance(loaded.activation, {"topk": TopK, "batchtopk": JumpReLU, "relu": torch.nn.ReLU, "jumprelu": JumpReLU}[config.activation])
     trained = training.trainers[1].transcoder
     x, _ = training.buffer.pool[1]
-    expected = trained(x / trained.scale_in).reconstruction.detach() * trained.scale_out
+    if recipe.get("activation") == "batchtopk":
+        pre = (x / trained.scale_in - trained.b_dec) @ trained.W_enc.T + trained.b_enc
+        expected = ((pre * (pre > trained.cut)) @ trained.W_dec + trained.b_dec_out).detach() * trained.scale_out
+    else:
+        expected = trained(x / trained.scale_in).reconstruction.detach() * trained.scale_out
     assert (loaded(x) - expected).abs().max() < 1e-4 * expected.abs().max()
     assert loaded.sites.reads == "blocks.1.mlp.hook_in" and loaded.sites.writes == "blocks.1.mlp.hook_out"
 
@@ -117,7 +139,10 @@ def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
         "only 9 tokens, less than one context of 16": {"dataset": str(short), "n_evaluation_contexts": 1},
         "behind the 118 texts": {"n_evaluation_contexts": 118, "separate_texts": True, "context_size": 4000},
         "more than the 32 features": {"k": 33, "expansion_factor": 1},
-        "no hook point blocks.1.ln7": {"hook_point": "ln7", "layer_num": [1]},
+        "reads blocks.1.ln7, which is none of the inputs of an MLP": {"hook_point": "ln7", "layer_num": [1]},
+        "reads blocks.1.attn.hook_in, which is none": {"hook_point": "attn.hook_in", "out_hook_point": "hook_resid_post", "layer_num": [1]},
+        "writes blocks.1.hook_resid_post, which is none": {"out_hook_point": "hook_resid_post", "layer_num": [1]},
+        "no hook point blocks.1.resid_mid_centred|reads blocks.1.resid_mid_centred": {"hook_point": "resid_mid_centred", "layer_num": [1]},
         "Plain hooks know": {"hook_point": "ln2.hook_normalized", "hooks": "plain"},
     }
     for text, changes in cases.items():
@@ -138,6 +163,26 @@ def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
     }.items():
         with pytest.raises(UserError, match=text):
             settings(**changes)
+
+
+def test_kept_checkpoints_and_what_texts_begin_with(settings, model_folder):
+    config = settings(layer_num=[1], keep_checkpoints=True)
+    train(config)
+    assert sorted(path.name for path in config.output.glob("step_*")) == ["step_0000004", "step_0000008", "step_0000012"]
+    last, final = (load_transcoder(folder / "layer_1") for folder in (config.output / "step_0000012", config.output))
+    assert torch.equal(last.up_proj.weight, final.up_proj.weight)
+    assert not torch.equal(load_transcoder(config.output / "step_0000004/layer_1").up_proj.weight, final.up_proj.weight)
+    _, tokenizer = load_model_and_tokenizer(str(model_folder), "cpu")
+    texts = Texts(config.dataset)
+    ids = [encode(tokenizer, text).ids for text, _ in zip(texts.read(0), range(3))]
+    for bos in ("<s>", None):
+        tokenizer.bos_token, tokenizer.eos_token = bos, "</s>"
+        start = tokenizer.eos_token_id if bos is None else tokenizer.bos_token_id
+        expected = [token for text in ids for token in (start, *text[text[0] == start :])]
+        context = next(ContextStream(texts, tokenizer, len(expected), separate=False))
+        assert context == expected and context.count(start) >= 3
+        alone = next(ContextStream(texts, tokenizer, 500, separate=True))
+        assert alone == ids[0]
 
 
 def test_nan_in_the_loss_stops_the_training(settings):

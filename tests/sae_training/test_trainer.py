@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from huggingface.transcoder import Transcoder
+from huggingface.transcoder import JumpReLU, Transcoder
 from sae_training.activations import MLPActivations
 from sae_training.config import Recipe
 from sae_training.trainer import LayerTrainer, learning_rate, measure_fit, train_transcoder
@@ -26,17 +26,19 @@ BASE = {"train_batch_size": 256, "total_training_tokens": 600 * 256, "lr": 5e-3,
     [
         {"activation": "relu"},
         {"activation": "topk", "dead_feature_window": 50},
+        {"activation": "topk", "dead_feature_window": 50, "revive": "auxk"},
+        {"activation": "batchtopk", "dead_feature_window": 50},
         {"activation": "topk", "decoder_norm": "unit", "skip_connection": True},
         {"activation": "jumprelu", "l1_coefficient": 3e-3},
         {"activation": "jumprelu", "sparsity_penalty": "tanh", "l1_coefficient": 3e-3},
     ],
-    ids=["relu", "topk", "topk-unit-skip", "jumprelu-l0", "jumprelu-tanh"],
+    ids=["relu", "topk", "topk-auxk", "batchtopk", "topk-unit-skip", "jumprelu-l0", "jumprelu-tanh"],
 )
 def test_explains_new_data_with_few_features(recipe):
     transcoder = train_transcoder(sparse_function(0), Recipe(**BASE | recipe))
     fit = measure_fit(transcoder, sparse_function(1))
     assert fit.fvu < 0.15 and fit.l0 < 16
-    if recipe["activation"] != "topk" or "decoder_norm" in recipe:
+    if "topk" not in recipe["activation"] or "decoder_norm" in recipe:
         assert torch.allclose(transcoder.down_proj.weight.norm(dim=0), torch.ones(32), atol=1e-5)
 
 
@@ -54,10 +56,10 @@ def test_the_seed_decides_the_weights():
     assert not torch.equal(first.up_proj.weight, other.up_proj.weight)
 
 
-@pytest.mark.parametrize("aux, trained", [(1 / 32, True), (0.0, False)])
-def test_dead_features_are_trained_by_the_auxiliary_loss_alone(aux, trained):
+@pytest.mark.parametrize("revive, trained", [("auxk", True), ("none", False)])
+def test_dead_features_are_trained_by_the_auxiliary_loss_alone(revive, trained):
     x, y = sparse_function(0)
-    trainer = LayerTrainer(Recipe(k=2, dead_feature_window=100, aux_coefficient=aux), x, y)
+    trainer = LayerTrainer(Recipe(k=2, dead_feature_window=100, revive=revive), x, y)
     transcoder = trainer.transcoder
     with torch.no_grad():
         transcoder.W_enc[5], transcoder.b_enc[5] = 0, 1e-9  # always a little active, never among the two strongest
@@ -67,6 +69,53 @@ def test_dead_features_are_trained_by_the_auxiliary_loss_alone(aux, trained):
     assert transcoder.steps_since_fired[5] == 101 and metrics["sparsity/dead_features"] == 1
     assert torch.equal(before, transcoder.W_dec[5]) != trained
     assert (metrics["losses/ghost_grad_loss"] > 0) == trained
+
+
+def test_the_bias_of_a_dead_feature_rises_until_it_fires():
+    """Its direction stays as it is meanwhile."""
+    x, y = sparse_function(0)
+    trainer = LayerTrainer(Recipe(k=2, dead_feature_window=5, lr=5e-3, lr_warm_up_steps=0, total_training_tokens=10**6), x, y)
+    transcoder = trainer.transcoder
+    with torch.no_grad():
+        transcoder.b_enc[5] = -1
+    encoder, biases = transcoder.W_enc[5].clone(), [-1.0]
+    while transcoder.steps_since_fired[5] or len(biases) == 1:
+        assert torch.equal(encoder, transcoder.W_enc[5]) and len(biases) < 600
+        trainer.train_step(x[:256], y[:256], report=False)
+        biases.append(transcoder.b_enc[5].item())
+    assert biases[5] == -1 and biases == sorted(biases) and biases[-1] > -0.9
+    assert not torch.equal(encoder, transcoder.W_enc[5])
+
+
+def test_the_sparsity_coefficient_of_jumprelu_is_felt():
+    """At the default rate, within a few hundred steps."""
+    sparse = {"activation": "jumprelu", "train_batch_size": 256, "total_training_tokens": 300 * 256, "l1_warm_up_steps": 60}
+    l0 = [measure_fit(train_transcoder(sparse_function(0), Recipe(**sparse, l1_coefficient=c)), sparse_function(1)).l0 for c in (4e-3, 4e-2, 4e-1)]
+    assert l0[0] > 1.2 * l0[1] > 1.44 * l0[2]
+
+
+def test_batch_top_k_shares_the_features_of_a_step():
+    """Against the dense formula: the k * tokens largest of all, and the smallest of them becomes the threshold that is saved."""
+    x, y = sparse_function(0)
+    trainer = LayerTrainer(Recipe(activation="batchtopk", k=5, expansion_factor=8), x, y)
+    transcoder = trainer.transcoder
+    sample = x[:50] / transcoder.scale_in
+    pre = (sample - transcoder.b_dec) @ transcoder.W_enc.T + transcoder.b_enc
+    cut = pre.flatten().topk(250).values.min()
+    features = pre.relu() * (pre >= cut)
+    assert 5 < features.count_nonzero(dim=1).max() <= 20  # shared, and within what one token can have
+    output = transcoder(sample)
+    torch.testing.assert_close(output.reconstruction, features @ transcoder.W_dec + transcoder.b_dec_out)
+    assert output.l0 == 5 and transcoder.cut.item() == pytest.approx(cut.item())
+    exported = trainer.export()
+    assert isinstance(exported.activation, JumpReLU)
+    assert (exported.activation(exported.up_proj(x[:50])) != 0).sum() in (249, 250)  # strictly above the threshold, but for rounding
+
+
+def test_the_learning_rate_follows_the_widths():
+    rates = [LayerTrainer(Recipe(expansion_factor=e, k=2), torch.randn(9, d), torch.randn(9, d)).lr for d, e in ((4, 4), (4, 64), (16, 16))]
+    assert rates[0] == pytest.approx(0.7 / 4) and rates[1] == pytest.approx(rates[0] / 2) and rates[2] == pytest.approx(rates[1] / 2)
+    assert LayerTrainer(Recipe(lr=0.3, k=2), torch.randn(9, 4), torch.randn(9, 4)).lr == 0.3
 
 
 def test_decoder_rows_keep_their_length():
@@ -81,11 +130,11 @@ def test_decoder_rows_keep_their_length():
 
 
 def test_schedules():
-    recipe = Recipe(lr=1.0, lr_warm_up_steps=10, lr_decay_share=0.5, train_batch_size=1, total_training_tokens=100)
-    assert [learning_rate(recipe, step) for step in (0, 9, 49)] == [0.1, 1.0, 1.0]
-    assert learning_rate(recipe, 75) == 0.5 and 0 < learning_rate(recipe, 99) < 0.03
-    constant = Recipe(lr=1.0, lr_scheduler_name="constantwithwarmup", lr_warm_up_steps=4, total_training_tokens=100)
-    assert learning_rate(constant, 1) == 0.5 and learning_rate(constant, 99) == 1.0
+    recipe = Recipe(lr_warm_up_steps=10, lr_decay_share=0.5, train_batch_size=1, total_training_tokens=100)
+    assert [learning_rate(recipe, step, 1.0) for step in (0, 9, 49)] == [0.1, 1.0, 1.0]
+    assert learning_rate(recipe, 75, 1.0) == 0.5 and 0 < learning_rate(recipe, 99, 1.0) < 0.03
+    constant = Recipe(lr_scheduler_name="constantwithwarmup", lr_warm_up_steps=4, total_training_tokens=100)
+    assert learning_rate(constant, 1, 1.0) == 0.5 and learning_rate(constant, 99, 1.0) == 1.0
 
 
 def test_the_geometric_median_ignores_an_outlier():
