@@ -35,5 +35,5 @@ class ModelConfig:
         check_choices(self)
         if self.TC_sites and (len(self.TC_sites) != 2 or not self.TC_layer_file):
             raise UserError("--TC_sites takes two names, where the transcoder of --TC_layer_file reads and where it writes, such as mlp_in mlp_out.")
-        if self.TC_layer_file and not Path(self.TC_layer_file).exists():
+        if self.TC_layer_file and not self.TC_layer_file.startswith("hub:") and not Path(self.TC_layer_file).exists():
             raise UserError(f"There is no transcoder {self.TC_layer_file}; give its folder or file with --TC_layer_file.")
