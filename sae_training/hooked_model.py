@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,7 @@ class Activations(NamedTuple):
     outputs: Float[Tensor, "row column d_out"]
 
 
+@runtime_checkable
 class HookedModel(Protocol):
     """What training needs of a model.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -29,6 +29,7 @@ class WeightChange:
     delta: Float[Tensor, "d_out n_columns"]
 
 
+@runtime_checkable
 class WeightEdit(Protocol):
     """An edit of any weights in any layers, ready to be applied: a rank-one update, a merged one, or what a rival of TCPE has found."""
 

@@ -43,7 +43,7 @@ class Trace:
     def _unsuitable(self, fault: str) -> EditError:
         return EditError(f"The {self._name} that huggingface/architectures.py names {fault}; correct the family's row there.")
 
-    def _hook(self, _module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+    def _hook(self, _module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Tensor | None:
         if not isinstance(output, Tensor):
             raise self._unsuitable(f"returns a {type(output).__name__} and not one tensor")
         self.input, self.output = inputs[0], output

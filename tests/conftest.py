@@ -1,0 +1,8 @@
+"""While tests run, the shapes and types in the project's signatures are checked at every call."""
+
+from jaxtyping import install_import_hook
+
+import tests.typecheck  # noqa: F401 - the hook finds it by its name
+
+# The rooms whose signatures have shapes.
+install_import_hook(["huggingface", "sae_training", "tcpe", "util"], "tests.typecheck.checked")
