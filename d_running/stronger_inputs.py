@@ -260,20 +260,20 @@ def generated_inputs(types: Sequence[str], inputs: Sequence[Row], count: int, se
 
 def _shortened(row: Row, types: Sequence[str], columns: Sequence[list[Any]], chance: random.Random) -> Row:  # noqa: ARG001
     """The row with arrays and texts of one length cut to another, and the numbers that are this length with them."""
-    sized = [value for value in row if isinstance(value, list | str)]
+    sized = [value for kind, value in zip(types, row, strict=True) if kind != "char" and isinstance(value, list | str)]
     if not sized:
         return row
     length = len(chance.choice(sized))
     shorter = min(length, chance.choice((0, 1, 2, 3, 4, max(0, length - 1), length // 2)))
 
-    def cut(value: Any) -> Any:
-        if isinstance(value, list | str) and len(value) == length:
+    def cut(kind: str, value: Any) -> Any:
+        if kind != "char" and isinstance(value, list | str) and len(value) == length:
             square = isinstance(value, list) and all(isinstance(line, list) and len(line) == length for line in value)
             return [line[:shorter] for line in value[:shorter]] if square else value[:shorter]
         is_length = type(value) is int and length - 1 <= value <= length
         return max(0, value - (length - shorter)) if is_length else value
 
-    return [cut(value) for value in row]
+    return list(map(cut, types, row))
 
 
 def _changed(row: Row, types: Sequence[str], columns: Sequence[list[Any]], chance: random.Random) -> Row:
