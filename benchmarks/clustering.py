@@ -12,8 +12,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from d_running.cluster import MAX_LENGTH, THRESHOLD, Clustering, align, brief_description, cluster_results
-from d_running.embedding import BUILTIN, Embedder, load_embedder
+from d_running.cluster import Clustering, align, brief_description, cluster_results
+from d_running.config import BUILTIN, MAX_LENGTH, THRESHOLD
+from d_running.embedding import Embedder, load_embedder
 from d_running.unit_test import Result
 from util.memory import PeakMemory
 
@@ -76,7 +77,7 @@ def main() -> None:
         _, ours, clustering = clustered(results, embed)
         rows = embed(clustering.briefs)
         reference, groups = seconds(lambda rows=rows: message_by_message(rows, THRESHOLD))
-        equal = groups == clustering.groups
+        equal = groups == cluster_results(results, embed, grouping="original").groups
         out(f"{count:8} {len(clustering.names):8} {reference:12.2f} {ours:8.3f} {reference / ours:7.0f}  {equal}\n")
     out(f"\n{'failures':>8} {'messages':>8} {'clusters':>8} {'embed s':>8} {'cluster s':>9} {'align s':>8} {'wall s':>7} {'peak MB':>8}\n")
     for count, texts, clusters in SIZES:

@@ -1,6 +1,7 @@
 """Builds KECode from the public TransCoder test set: D test programs with the results that the functions really give.
 
-The inputs are those of the Python file, as the types of the Java function take them. The expected results come from the Java function
+The inputs are those of the Python file, as the types of the Java function take them; where there are none that serve, those of the Java
+file's own ``main`` (``--selection original``: such samples are left out). The expected results come from the Java function
 itself, since it is the one that is translated (``--oracle java``: reals compare with a relative tolerance of 1e-6), or, as the original
 benchmark has it, from the Python function (``--oracle python``: what does not fit the Java type is dropped, reals compare exactly). Both
 languages are run either way, and the report says where they disagree. Text beyond ASCII is left out: D counts bytes where Java counts UTF-16 units.
@@ -15,19 +16,25 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from d_running.compiler import find_compiler
 from d_running.dataset import CSV_COLUMNS, NAME, java_function
-from d_running.gold import GOLD_NAME, GoldSample, Unusable, compilation_unit, converted, d_type, gold_pairs, read_gold
+from d_running.gold import GOLD_NAME, GoldSample, Unusable, compilation_unit, converted, d_type, file_text, gold_pairs, java_signature, read_gold
 from d_running.harness import INTEGER_BITS, render_test_program
+from d_running.java_inputs import java_inputs
+from d_running.mutants import MutantsConfig
 from d_running.oracles import Answer, Answers
 from d_running.oracles.java_oracle import JavaMethod, has_jdk, java_results, java_version
 from d_running.oracles.python_oracle import PythonFunction, python_results
-from d_running.sandbox import probe_tier
+from d_running.sandbox import choose_tier, probe_tier
+from d_running.stronger_inputs import NEW_INPUTS_FILE, Subject, new_inputs_report, stronger_inputs
 from util.errors import BenchmarkError
 from util.files import write_csv, write_json, write_text
 
 Oracle = Literal["java", "python"]
+Inputs = Literal["original", "strong"]
+Selection = Literal["all", "original"]
 CSV_FILE, REPORT_FILE, SUMMARY_FILE = "kecode.csv", "report.json", "summary.txt"
 ORIGINALS, TEST_PROGRAMS = ("originals", ".java"), ("d_with_params", ".d")
 _TOLERANCE = 1e-6
@@ -50,11 +57,24 @@ class _Entry:
     disagreements: list[dict[str, Any]] = field(default_factory=list)
     agreement: str = "not compared"
     right_fails: bool = False  # a right translation does under the Python oracle
+    new: list[tuple[list[Any], Any]] = field(default_factory=list)  # generated inputs, with their results
     notes: list[str] = field(default_factory=list)
 
 
-def build(source: Path, output: Path, oracle: Oracle = "java") -> dict[str, Any]:
+def build(
+    source: Path,
+    output: Path,
+    oracle: Oracle = "java",
+    inputs: Inputs = "original",
+    config: MutantsConfig | None = None,
+    selection: Selection = "all",
+) -> dict[str, Any]:
     """Build the benchmark of all usable samples under ``source`` into the folder ``output``; returns the report.
+
+    Args:
+        inputs: those of the set alone, or with generated ones (see `stronger_inputs`), which new_inputs.json lists.
+        config: how mutants are judged for that.
+        selection: "original" leaves out the samples, and changes the inputs, for which the Python file alone does not serve.
 
     Raises:
         BenchmarkError: if the set cannot be found, the JDK is missing (with the Java oracle), no sample can be kept, or ``output`` holds
@@ -62,30 +82,55 @@ def build(source: Path, output: Path, oracle: Oracle = "java") -> dict[str, Any]
     """
     if oracle == "java" and not has_jdk():
         raise BenchmarkError("javac and java were not found; install a JDK (Debian: default-jdk-headless) or build with --oracle python.")
+    if inputs == "strong":
+        if oracle == "python":
+            raise BenchmarkError("--inputs strong takes Java's results for new inputs; leave out --oracle python.")
+        config = config or MutantsConfig()
+        find_compiler(config.d_compiler)
+        choose_tier(config.allow_unsafe_execution)
     _check_output(output)
     pairs, other_files = gold_pairs(source)
-    entries = [_read(name, *paths) for name, paths in pairs.items()]
+    entries = [_read(name, *paths, selection) for name, paths in pairs.items()]
     _leave_out_doubles(entries)
     usable = [entry for entry in entries if not entry.reason]
     log.info("%d samples, %d of them usable; running both languages", len(entries), len(usable))
     in_java = _run_java(usable)
-    in_python = python_results([_python_function(entry) for entry in usable])
+    in_python = _run_python(usable)
     for entry, java, python in zip(usable, in_java, in_python, strict=True):
         _expect(entry, java if oracle == "java" else python, oracle)
         _compare(entry, java, python)
     if all(entry.reason for entry in entries):
         raise BenchmarkError(f"None of the {len(entries)} samples in {source} can be kept; the first is {entries[0].name}: {entries[0].reason}.")
+    new_inputs = _strengthen(entries, config) if config and inputs == "strong" else None
     report = _report(entries, oracle) | {"other_files": other_files}
     _write(entries, report, output, oracle)
+    if new_inputs:
+        write_json(output / NEW_INPUTS_FILE, new_inputs)
+    else:
+        (output / NEW_INPUTS_FILE).unlink(missing_ok=True)
     return report
 
 
-def _read(name: str, java_path: Path | None, python_path: Path | None) -> _Entry:
+def _strengthen(entries: list[_Entry], config: MutantsConfig) -> dict[str, Any]:
+    """Give the kept entries more inputs; what new_inputs.json says of them."""
+    kept = {entry.name: entry for entry in entries if entry.gold and not entry.reason}
+    subjects = [
+        Subject(name, java_function(entry.gold.java), compilation_unit(entry.gold.java), GOLD_NAME, entry.gold.signature,
+                [entry.inputs[number] for number in entry.expected], list(entry.expected.values()))
+        for name, entry in kept.items() if entry.gold
+    ]  # fmt: skip
+    found, scores = stronger_inputs(subjects, config)
+    for name, new in found.items():
+        kept[name].new = new.rows
+    return new_inputs_report(found, scores, config)
+
+
+def _read(name: str, java_path: Path | None, python_path: Path | None, selection: Selection) -> _Entry:
     entry = _Entry(name)
     try:
         if not NAME.fullmatch(name):
             raise Unusable("its name is no plain file name; use letters, digits, '_', '-' and '.'")
-        entry.gold = read_gold(name, java_path, python_path)
+        entry.gold = _read_gold(name, java_path, python_path, selection)
         entry.notes += entry.gold.notes
         for number, row in enumerate(entry.gold.rows, 1):
             try:
@@ -97,6 +142,44 @@ def _read(name: str, java_path: Path | None, python_path: Path | None) -> _Entry
     except Unusable as error:
         entry.reason = str(error)
     return entry
+
+
+def _read_gold(name: str, java_path: Path | None, python_path: Path | None, selection: Selection) -> GoldSample:
+    """The sample with the inputs of its Python file, or where that has none that serve, with those of its Java's ``main``.
+
+    Raises:
+        Unusable: if neither has inputs that can be read.
+    """
+    gold = None
+    try:
+        gold = read_gold(name, java_path, python_path)
+        if not gold.notes and any(_fits(row, gold.signature.param_types) for row in gold.rows):
+            return gold
+        reason = gold.notes[0].partition(";")[0] if gold.notes else "none of its Python's inputs fits the Java function"
+    except Unusable as error:
+        reason = str(error)
+    if selection == "original" or java_path is None:
+        if gold is None:
+            raise Unusable(reason)
+        return gold
+    java = file_text(java_path)
+    signature = java_signature(java)
+    try:
+        rows = java_inputs(java, len(signature.param_types))
+        python = file_text(python_path) if python_path else ""
+    except Unusable as error:
+        if gold is None:
+            raise Unusable(f"{reason}; {error}") from error
+        return gold
+    return GoldSample(name, java, signature, python, rows, [f"the inputs are those of its Java's main: {reason}"], "java")
+
+
+def _fits(row: list[Any] | Unusable, types: Sequence[str]) -> bool:
+    try:
+        _fitted(row, types)
+    except Unusable:
+        return False
+    return True
 
 
 def _fitted(row: list[Any] | Unusable, types: Sequence[str]) -> list[Any]:
@@ -122,6 +205,12 @@ def _run_java(entries: list[_Entry]) -> list[Answers]:
         JavaMethod(compilation_unit(entry.gold.java), entry.gold.signature.class_name, GOLD_NAME, list(entry.inputs.values()))
         for entry in entries if entry.gold
     ])  # fmt: skip
+
+
+def _run_python(entries: list[_Entry]) -> list[Answers]:
+    with_python = [entry for entry in entries if entry.gold and entry.gold.python]
+    found = dict(zip((entry.name for entry in with_python), python_results(list(map(_python_function, with_python))), strict=True))
+    return [found.get(entry.name, Answers(problem="there is no Python function")) for entry in entries]
 
 
 def _python_function(entry: _Entry) -> PythonFunction:
@@ -221,6 +310,7 @@ def _report(entries: list[_Entry], oracle: Oracle) -> dict[str, Any]:
     numbers = [len(entry.gold.rows) if entry.gold else 0 for entry in entries]
     return {
         "oracle": oracle,
+        "samples_with_inputs_of_java": sum(entry.gold.origin == "java" for entry in kept if entry.gold),
         "reals": "exact" if oracle == "python" else f"relative tolerance {_TOLERANCE}",
         "java": java_version() or f"not run, {_NO_JDK}",
         "python": platform.python_version(),
@@ -230,6 +320,7 @@ def _report(entries: list[_Entry], oracle: Oracle) -> dict[str, Any]:
         "samples_left_out": len(entries) - len(kept),
         "inputs_read": sum(numbers),
         "inputs_kept": sum(len(entry.expected) for entry in kept),
+        "inputs_new": sum(len(entry.new) for entry in kept),
         "inputs_left_out": sum(len(entry.left_out) for entry in kept),
         "inputs_of_samples_left_out": sum(numbers) - sum(len(entry.gold.rows) for entry in kept if entry.gold),
         "agree": agreement["agree"],
@@ -249,7 +340,9 @@ def _sample_report(entry: _Entry) -> dict[str, Any]:
         "kept": not entry.reason,
         "reason": entry.reason,
         "inputs": len(entry.gold.rows) if entry.gold else 0,
+        "origin": entry.gold.origin if entry.gold else "",
         "inputs_kept": 0 if entry.reason else len(entry.expected),
+        "inputs_new": len(entry.new),
         "inputs_left_out": left_out,
         "agreement": entry.agreement,
         "disagreements": entry.disagreements,
@@ -272,7 +365,8 @@ def summary(report: dict[str, Any]) -> str:
     """The report as text: the counts, what was left out and why, and where the languages disagree."""
     lines = [
         f"{report['samples_kept']} of {report['samples_given']} samples kept, {report['samples_left_out']} left out; "
-        f"{report['inputs_kept']} of {report['inputs_read']} inputs kept",
+        f"{report['inputs_kept']} of {report['inputs_read']} inputs kept" + (f", {report['inputs_new']} new ones" if report["inputs_new"] else ""),
+        f"{report['samples_with_inputs_of_java']} of the samples kept have the inputs of their Java's main, the others those of their Python",
         f"expected results: {report['oracle']}; reals: {report['reals']}",
         f"Java: {report['java']}; Python: {report['python']}, sandbox {report['python_sandbox']}",
         f"Java and Python agree on {report['agree']} samples, disagree on {report['disagree']} "
@@ -323,8 +417,8 @@ def _write(entries: list[_Entry], report: dict[str, Any], output: Path, oracle: 
         if entry.reason or not entry.gold:
             continue
         signature = entry.gold.signature
-        inputs = [entry.inputs[number] for number in entry.expected]
-        results, types = list(entry.expected.values()), list(map(d_type, signature.param_types))
+        inputs = [entry.inputs[number] for number in entry.expected] + [row for row, _ in entry.new]
+        results, types = [*entry.expected.values(), *(result for _, result in entry.new)], list(map(d_type, signature.param_types))
         program = render_test_program(d_type(signature.return_type), types, inputs, results, exact=oracle == "python")
         rows.append(dict(zip(CSV_COLUMNS, (entry.name, java_function(entry.gold.java), program), strict=True)))
         write_text(output / ORIGINALS[0] / f"{entry.name}.java", entry.gold.java)
@@ -347,8 +441,19 @@ def main() -> None:
         "--output_path", type=Path, required=True, help="folder for originals/, d_with_params/, kecode.csv, report.json and summary.txt"
     )
     parser.add_argument("--oracle", choices=("java", "python"), default="java", help="whose results are expected (%(default)s)")
+    parser.add_argument(
+        "--selection", choices=get_args(Selection), default="all",
+        help="original: only samples whose Python file lists inputs; all: where it does not, the inputs of the Java file's main (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--inputs", choices=get_args(Inputs), default="original",
+        help=f"strong: generated inputs too, where they kill mutants that the set's own let pass; {NEW_INPUTS_FILE} lists them (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--cache_dir", type=Path, default=MutantsConfig.cache_dir, help="where verdicts on mutants are kept (%(default)s)")
+    parser.add_argument("--jobs", type=int, help="mutants judged at a time; by default one per processor")
     arguments = parser.parse_args()
-    report = build(arguments.source, arguments.output_path, arguments.oracle)
+    config = MutantsConfig(cache_dir=arguments.cache_dir, jobs=arguments.jobs)
+    report = build(arguments.source, arguments.output_path, arguments.oracle, arguments.inputs, config, arguments.selection)
     sys.stdout.write(summary(report))
 
 

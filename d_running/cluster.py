@@ -1,4 +1,4 @@
-"""Clusters of what failed: messages grouped by leader clustering, and named as in an earlier clustering."""
+"""Clusters of what failed: messages grouped by their embeddings, and named as in an earlier clustering."""
 
 import csv
 import hashlib
@@ -7,18 +7,18 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from d_running.config import MAX_LENGTH, THRESHOLD
-from d_running.embedding import BUILTIN, Embedder, embedding_settings, load_embedder
+from d_running.config import GROUPING, GROUPING_HELP, MAX_LENGTH, MAX_LENGTH_HELP, THRESHOLD, Grouping
+from d_running.embedding import BUILTIN, SPECIAL_TOKENS, Embedder, embedding_settings, load_embedder
 from d_running.execution import ErrorKind
+from d_running.grouping import order_free_clusters, original_clusters
 from d_running.unit_test import RESULTS_INFO_FILE, Result, read_results
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError, UserError
@@ -33,11 +33,12 @@ _FIELDS = ["description", "error", "success", "path", "brief_description", "grou
 _NEEDED = ["description", "error", "success", "path", "group"]
 _ERROR = re.compile(r"Error:.*")
 _LOCATION = re.compile(r"@[^\s:]*\(\d+\)")
+_COUNT = re.compile(r"\d{1,15}(?:\.0*)?")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-_TEXTS_AT_A_TIME = 1024
+_REPR = re.compile(r"b?(['\"])(.*)\1", re.DOTALL)
+_ESCAPED = re.compile(r"\\([nrt\\'\"])")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _COSINES_AT_A_TIME = 1 << 24
-_DOUBT = 1e-5
-"""float32 cosines this close to the threshold are computed again; rounding in a product of matrices depends on their shapes."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,23 @@ class Clustering:
         results: sorted by name.
         groups: the cluster's name for each result: a number, "Correctness" or "Success".
         made_with: what must be equal in clusterings that are compared (see `evaluation.check_comparable`); only what is known.
+        briefs: the brief description of each result (see `brief_description`); a clustering of another tool brings its own.
     """
 
     results: list[Result]
     groups: list[str]
     made_with: dict[str, Any] = field(default_factory=dict)
+    briefs: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Fill in the brief descriptions that are not given."""
+        if not self.briefs:
+            object.__setattr__(self, "briefs", [brief_description(result) for result in self.results])
 
     @cached_property
     def names(self) -> list[str]:
         """The clusters that have a member, numbers first."""
         return sorted(set(self.groups), key=_order)
-
-    @cached_property
-    def briefs(self) -> list[str]:
-        """The brief description of each result."""
-        return [brief_description(result) for result in self.results]
 
     @cached_property
     def members(self) -> dict[str, list[int]]:
@@ -98,12 +101,13 @@ def brief_description(result: Result) -> str:
 
 
 def cluster_results(
-    results: Sequence[Result], embed: Embedder, threshold: float = THRESHOLD, made_with: Mapping[str, Any] | None = None
+    results: Sequence[Result],
+    embed: Embedder,
+    threshold: float = THRESHOLD,
+    made_with: Mapping[str, Any] | None = None,
+    grouping: Grouping = GROUPING,
 ) -> Clustering:
-    """Group failures by their brief descriptions.
-
-    Leader clustering in the order of the samples' names: a message without a cluster opens one and claims every later
-    message with a cosine above ``threshold``, also one that was claimed before. Clusters are numbered as they open.
+    """Group failures by their brief descriptions (see `grouping`; the original's rule takes them in the order of the samples' names).
 
     Raises:
         UserError: if ``threshold`` is no cosine.
@@ -114,118 +118,60 @@ def cluster_results(
     groups = [SUCCESS if result.success else CORRECTNESS for result in results]
     failed = [i for i, result in enumerate(results) if not result.success and result.error != CORRECTNESS]
     if failed:
-        briefs = [brief_description(results[i]) for i in failed]
-        texts = {text: number for number, text in enumerate(dict.fromkeys(briefs))}
-        labels = _leader_clusters(embed(list(texts)), np.array([texts[brief] for brief in briefs]), threshold)
-        for index, label in zip(failed, labels.tolist(), strict=True):
-            groups[index] = str(label)
+        clusters = order_free_clusters if grouping == "order_free" else original_clusters
+        for index, number in zip(failed, clusters([brief_description(results[i]) for i in failed], embed, threshold), strict=True):
+            groups[index] = str(number)
     return Clustering(results, groups, dict(made_with or {}))
 
 
-def _leader_clusters(rows: NDArray[np.float32], which: NDArray[np.int64], threshold: float) -> NDArray[np.int64]:
-    """The cluster number of each message.
-
-    Whether a message opens a cluster depends on its text alone, and on the leaders before it. So the leaders are found
-    text by text; after that, only texts that come again can have been claimed by a leader in between.
-
-    Args:
-        rows: embeddings of the distinct texts in the order of their first message, [texts, dim].
-        which: the text of each message, [messages].
-    """
-    firsts = np.unique(which, return_index=True)[1]
-    owners = np.empty(len(rows), np.int64)  # the cluster of each text's first message
-    blocks: list[tuple[int, NDArray[np.float32]]] = []  # leaders: the first one's number, their embeddings
-    leaders: list[int] = []
-    for start in range(0, len(rows), _TEXTS_AT_A_TIME):
-        block, owner = rows[start : start + _TEXTS_AT_A_TIME], owners[start : start + _TEXTS_AT_A_TIME]
-        owner[:] = -1
-        for base, others in blocks:
-            backwards = _near(block, others, threshold)[:, ::-1]
-            owner[:] = np.where(backwards.any(axis=1), base + len(others) - 1 - backwards.argmax(axis=1), owner)
-        near = _near(block, block, threshold)
-        base = len(leaders)
-        for k in range(len(block)):
-            if owner[k] < 0:
-                owner[k] = len(leaders)
-                leaders.append(start + k)
-                owner[k + 1 :][near[k, k + 1 :]] = owner[k]
-        if len(leaders) > base:
-            blocks.append((base, rows[leaders[base:]]))
-    labels = owners[which]
-    again = np.setdiff1d(np.arange(len(which)), firsts)
-    again = again[np.argsort(which[again], kind="stable")]
-    repeated, starts = np.unique(which[again], return_index=True)
-    starts = np.append(starts, len(again))
-    opened, step = firsts[leaders], len(which) + 1
-    for start in range(0, len(repeated), _TEXTS_AT_A_TIME):
-        end = min(start + _TEXTS_AT_A_TIME, len(repeated))
-        messages = again[starts[start] : starts[end]]
-        text_of_message = np.searchsorted(repeated[start:end], which[messages])
-        for base, others in blocks:
-            text, leader = np.nonzero(_near(rows[repeated[start:end]], others, threshold))
-            # Pairs are sorted by text and by the leader's position: the last one not behind the message has claimed it.
-            last = np.searchsorted(text * step + opened[base + leader], text_of_message * step + messages, side="right") - 1
-            claimed = (last >= 0) & (text[last] == text_of_message) if len(text) else np.zeros(len(messages), bool)
-            labels[messages[claimed]] = base + leader[last[claimed]]
-    return labels
-
-
-def _near(rows: NDArray[np.float32], others: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
-    """Whether the cosine of each pair is above ``threshold``, bool [n, m]; the same for a pair in any company."""
-    cosines = rows @ others.T
-    near = cosines > threshold - _DOUBT
-    first, second = np.nonzero(near)
-    doubtful = np.flatnonzero(cosines[first, second] < threshold + _DOUBT)
-    for pairs in np.array_split(doubtful, len(doubtful) // _TEXTS_AT_A_TIME + 1):
-        exact = (rows[first[pairs]].astype(np.float64) * others[second[pairs]]).sum(axis=1)
-        near[first[pairs], second[pairs]] = exact > threshold
-    return near
-
-
 def align(after: Clustering, before: Clustering, embed: Embedder, threshold: float = THRESHOLD) -> Clustering:
-    """``after`` with its numbered clusters named as in ``before``.
+    """``after`` with its numbered clusters named as in ``before``, message by message.
 
-    Each takes the name of the old cluster that its messages are nearest to: the mean over all of its messages of the
-    largest cosine with one of the old cluster's. Where that is not above ``threshold``, it takes the next free number.
+    A sample whose message is what it was stays in its old cluster. Any other message goes to the old cluster that has it, or else to
+    that of the old message nearest to it, if the cosine is above ``threshold``. So where it goes depends on no other message. What is
+    left keeps the clusters of ``after``, which take the next free numbers.
     """
-    new = [name for name in after.names if name.isdecimal()]
-    nearest = _nearest_clusters(before, [after.messages(name) for name in new], embed, threshold)
+    old = {result.name: (brief, group) for result, brief, group in zip(before.results, before.briefs, before.groups, strict=True)}
+    numbered = [index for index, group in enumerate(after.groups) if group.isdecimal()]
+    homes = _homes(before, [after.briefs[index] for index in numbered], embed, threshold)
+    groups = list(after.groups)
+    for index in numbered:
+        brief, group = old.get(after.results[index].name, ("", ""))
+        stays = group.isdecimal() and brief == after.briefs[index]
+        groups[index] = group if stays else homes[after.briefs[index]] or f"new {groups[index]}"
     free = itertools.count(max((int(name) for name in before.names if name.isdecimal()), default=-1) + 1)
-    names = {name: str(next(free)) if old is None else old for name, old in zip(new, nearest, strict=True)}
-    groups = [names.get(group, group) for group in after.groups]
-    return replace(after, groups=groups, made_with=after.made_with | {NAMES_FROM: before.digest})
+    left = sorted({group for group in groups if group.startswith("new ")}, key=lambda group: int(group.split()[1]))
+    names = {group: str(next(free)) for group in left}
+    return replace(after, groups=[names.get(group, group) for group in groups], made_with=after.made_with | {NAMES_FROM: before.digest})
 
 
 def nearest_cluster(clustering: Clustering, message: str, embed: Embedder, threshold: float = THRESHOLD) -> str | None:
     """The numbered cluster that ``message`` belongs to by the rule of `align`, None if it is near to none."""
-    return _nearest_clusters(clustering, [Counter([message])], embed, threshold)[0]
+    return _homes(clustering, [message], embed, threshold)[message]
 
 
-def _nearest_clusters(clustering: Clustering, groups: Sequence[Counter[str]], embed: Embedder, threshold: float) -> list[str | None]:
-    """For each group of messages the numbered cluster of ``clustering`` that is nearest, of equals the first; None if none is near."""
-    names = [name for name in clustering.names if name.isdecimal()]
-    if not names or not groups:
-        return [None] * len(groups)
-    old_texts = [list(clustering.messages(name)) for name in names]
-    old_rows = embed([text for own in old_texts for text in own])
-    starts = np.cumsum([0, *map(len, old_texts)])[:-1]
-    rows = embed([text for group in groups for text in group])
-    weights = np.array([count / group.total() for group in groups for count in group.values()])
-    owners = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    nearest, mean = np.zeros(len(groups), int), np.zeros(len(groups))
-    begun, carried = -1, np.zeros(len(names))  # the group that the block before ended in, and its part of the mean
-    size = max(1, _COSINES_AT_A_TIME // len(old_rows))
-    for start in range(0, len(rows), size):
-        block = slice(start, start + size)
-        largest = np.maximum.reduceat(rows[block] @ old_rows.T, starts, axis=1) * weights[block, None]
-        own, edges = np.unique(owners[block], return_index=True)
-        means = np.add.reduceat(largest, edges, axis=0)
-        if own[0] == begun:
-            means[0] += carried
-        begun, carried = own[-1], means[-1]
-        chosen = means.round(4).argmax(axis=1)
-        nearest[own], mean[own] = chosen, means[np.arange(len(own)), chosen].round(6)
-    return [names[old] if value > threshold else None for old, value in zip(nearest, mean, strict=True)]
+def _homes(clustering: Clustering, messages: Iterable[str], embed: Embedder, threshold: float) -> dict[str, str | None]:
+    """The numbered cluster that has each message, of several the one that has it most often; for other messages that of the nearest
+    message that one has, of equals the first cluster; None where none is near."""
+    homes: dict[str, str | None] = dict.fromkeys(messages)
+    counts = {name: clustering.messages(name) for name in clustering.names if name.isdecimal()}
+    known: dict[str, str] = {}
+    for name, own in counts.items():
+        for text, count in own.items():
+            if text not in known or count > counts[known[text]][text]:
+                known[text] = name
+    new = [text for text in homes if text not in known]
+    homes |= {text: known[text] for text in homes.keys() & known.keys()}
+    if not new or not known:
+        return homes
+    texts = sorted(known, key=lambda text: (int(known[text]), text))
+    rows, others = embed(new).astype(np.float64), embed(texts).astype(np.float64)
+    size = max(1, _COSINES_AT_A_TIME // len(texts))
+    for start in range(0, len(new), size):
+        cosines = (rows[start : start + size] @ others.T).round(9)  # rounding in a product of matrices depends on their shapes
+        for text, nearest, cosine in zip(new[start : start + size], cosines.argmax(axis=1), cosines.max(axis=1), strict=True):
+            homes[text] = known[texts[nearest]] if cosine > threshold else None
+    return homes
 
 
 def write_clustering(clustering: Clustering, folder: Path) -> None:
@@ -260,7 +206,8 @@ def clustering_folder(path: Path) -> Path:
 def read_clustering(path: Path) -> Clustering:
     """The clustering in a folder, which may also be named by its cluster.json or cluster.csv.
 
-    A cluster.csv of another tool will do: other columns are ignored, ``correct`` and ``total`` may be missing (both are 0 then).
+    A cluster.csv of another tool will do, such as the original's published one: other columns are ignored, ``brief_description``,
+    ``correct`` and ``total`` may be missing (both counts are 0 then), numbers may be written as ``10.0``, and messages as Python's repr.
 
     Raises:
         BenchmarkError: if the files are missing, or not what `write_clustering` writes.
@@ -268,43 +215,75 @@ def read_clustering(path: Path) -> Clustering:
     path = Path(path)
     folder = clustering_folder(path)
     file = path if path.suffix == ".csv" else folder / CLUSTER_CSV
+    info = folder / INFO_JSON
     csv.field_size_limit(sys.maxsize)
     try:
         with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
             reader = csv.DictReader(lines, strict=True)
-            rows = [_member(reader.line_num, row) for row in reader]
+            rows = [_member(reader.line_num, row, spelled_out=not info.exists()) for row in reader]
     except OSError as error:
         raise BenchmarkError(f"Cannot read the clustering {file}: {error.strerror}; make it first with --alg_name noKE.") from error
     except (csv.Error, ValueError) as error:
         raise BenchmarkError(f"{file} is not a whole clustering ({error}); make it again.") from error
     rows.sort(key=lambda row: row[0].name)
-    if not rows or len({result.name for result, _ in rows}) != len(rows):
+    if not rows or len({result.name for result, _, _ in rows}) != len(rows):
         raise BenchmarkError(f"{file} is empty or names a sample twice; make it again.")
-    info = folder / INFO_JSON
     made_with = read_json(info, "how the clustering was made") if info.exists() else {}
     if not isinstance(made_with, dict):
         raise BenchmarkError(f"{info} does not say how the clustering was made; make it again.")
-    return Clustering([result for result, _ in rows], [group for _, group in rows], made_with)
+    results, groups, briefs = (list(column) for column in zip(*rows, strict=True))
+    return Clustering(results, groups, _with_former_settings(made_with), briefs)
 
 
-def _member(line: int, row: dict[str, str | None]) -> tuple[Result, str]:
-    """The result and the cluster that a row of cluster.csv, which ends in ``line``, holds.
+def _with_former_settings(made_with: dict[str, Any]) -> dict[str, Any]:
+    """``made_with``, and what went without saying when it was written, before the rules could be chosen."""
+    former = {"grouping": "original"} if "threshold" in made_with else {}
+    if made_with.get("embedding_model", BUILTIN) != BUILTIN:
+        former |= {SPECIAL_TOKENS: "not counted"}
+    return former | made_with
+
+
+def _member(line: int, row: dict[str, str | None], spelled_out: bool) -> tuple[Result, str, str]:
+    """The result, the cluster and the brief description that a row of cluster.csv, which ends in ``line``, holds.
+
+    Args:
+        spelled_out: whether the message may be written as Python's repr; in our own files, that would be the message itself.
 
     Raises:
         ValueError: naming the line and what is wrong with it.
     """
     if missing := [name for name in _NEEDED if row.get(name) is None]:
         raise ValueError(f"line {line} has no {', '.join(missing)}")
-    success, error = _BOOLEANS.get(row["success"].strip().lower()), row["error"]
-    if success is None or error not in get_args(ErrorKind) or not row["group"]:
-        raise ValueError(f"line {line} has the success {row['success']!r}, the error {error!r} and the group {row['group']!r}")
-    if success != (row["group"] == SUCCESS):
-        raise ValueError(f"line {line} is in the group {row['group']!r}, and its success is {success}")
-    try:
-        correct, total = (int(row.get(name) or 0) for name in ("correct", "total"))
-    except ValueError as unreadable:
-        raise ValueError(f"line {line}: {unreadable}") from unreadable
-    return Result(Path(row["path"]).name, success, error, row["description"], correct, total), row["group"]
+    success, error, group = _BOOLEANS.get(row["success"].strip().lower()), row["error"], row["group"].removesuffix(".0")
+    if success is None or error not in get_args(ErrorKind) or not group:
+        raise ValueError(f"line {line} has the success {row['success']!r}, the error {error!r} and the group {group!r}")
+    if success != (group == SUCCESS):
+        raise ValueError(f"line {line} is in the group {group!r}, and its success is {success}")
+    correct, total = (_count(line, name, row.get(name)) for name in ("correct", "total"))
+    description = _spelled_out(row["description"]) if spelled_out else row["description"]
+    result = Result(Path(row["path"]).name, success, error, description, correct, total)
+    return result, group, row.get("brief_description") or brief_description(result)
+
+
+def _count(line: int, name: str, text: str | None) -> int:
+    """A count, which other tools write as 10.0 or leave empty where nothing could run.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if text is None or text.strip().lower() in ("", "nan"):
+        return 0
+    if not _COUNT.fullmatch(text.strip()):
+        raise ValueError(f"line {line} has the {name} {text[:20]!r}, which is no count")
+    return int(text.strip().partition(".")[0])
+
+
+def _spelled_out(text: str) -> str:
+    """A message with its lines and quotes; the original writes down Python's repr of it, with ``\\n`` for the end of a line."""
+    if "\n" in text or "\\n" not in text:
+        return text
+    whole = _REPR.fullmatch(text.strip())
+    return _ESCAPED.sub(lambda escape: _ESCAPES.get(escape[1], escape[1]), whole[2] if whole else text)
 
 
 def compiler_of(results_path: Path) -> dict[str, str]:
@@ -335,15 +314,17 @@ def main() -> None:
     parser.add_argument("--output_path", type=Path, required=True, help="folder for cluster.json, cluster.csv and cluster_statistics.csv")
     parser.add_argument("--before", type=Path, help="an earlier clustering, whose names the clusters shall take")
     parser.add_argument("--embedding_model", default=BUILTIN, help="sentence-transformers model, or builtin (%(default)s)")
-    parser.add_argument("--max_length", type=int, default=MAX_LENGTH, help="how much of a message counts (%(default)s)")
+    parser.add_argument("--max_length", type=int, default=MAX_LENGTH, help=f"{MAX_LENGTH_HELP} (%(default)s)")
     parser.add_argument("--threshold", type=float, default=THRESHOLD, help="cosine above which messages are alike (%(default)s)")
+    parser.add_argument("--grouping", choices=get_args(Grouping), default=GROUPING, help=f"{GROUPING_HELP} (%(default)s)")
     parser.add_argument("--trust_remote_code", action="store_true", help="let the embedding model run its own code")
     arguments = parser.parse_args()
     before = read_clustering(arguments.before) if arguments.before else None
     results = read_results(arguments.results)
-    settings = embedding_settings(arguments.embedding_model, arguments.max_length) | {"threshold": arguments.threshold}
+    settings = embedding_settings(arguments.embedding_model, arguments.max_length)
+    settings |= {"threshold": arguments.threshold, "grouping": arguments.grouping}
     embed = load_embedder(arguments.embedding_model, arguments.max_length, arguments.trust_remote_code)
-    clustering = cluster_results(results, embed, arguments.threshold, compiler_of(arguments.results) | settings)
+    clustering = cluster_results(results, embed, arguments.threshold, compiler_of(arguments.results) | settings, arguments.grouping)
     if before:
         clustering = align(clustering, before, embed, arguments.threshold)
     write_clustering(clustering, arguments.output_path)

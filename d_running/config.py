@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from util.errors import UserError
 from util.flags import flag
@@ -10,6 +10,13 @@ from util.flags import flag
 DEFAULT_COMPILER = "ldc2"
 BUILTIN = "builtin"
 MAX_LENGTH, THRESHOLD = 8, 0.9
+MAX_LENGTH_HELP = "an error message's first tokens that are compared, a model's special ones among them; for builtin, its first words"
+Grouping = Literal["order_free", "original"]
+GROUPING: Grouping = "order_free"
+GROUPING_HELP = (
+    "how messages are clustered: order_free (the most frequent message leads, each follows the leader nearest to it), or original (the first "
+    "sample's message leads, of the leaders near to a message the last one wins)"
+)
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,9 @@ class JudgeConfig(UnitTestConfig):
         "embedding of messages: builtin, which needs no download and no code of others; or a sentence-transformers model, such as the "
         "original's, for figures to be compared with published ones",
     )
-    max_length: int = flag(MAX_LENGTH, "number of an error message's first tokens that are compared")
+    max_length: int = flag(MAX_LENGTH, MAX_LENGTH_HELP)
     threshold: float = flag(THRESHOLD, "cosine above which messages are alike")
+    grouping: Grouping = flag(GROUPING, GROUPING_HELP)
     trust_remote_code: bool = flag(False, "let the embedding model run its own code")
     allow_version_change: bool = flag(False, "compare with a clustering that another compiler, model or other settings made")
 
@@ -57,4 +65,4 @@ class JudgeConfig(UnitTestConfig):
         """What of it must be equal in clusterings that are compared."""
         from d_running.embedding import embedding_settings  # which imports numpy, for which --help need not wait
 
-        return embedding_settings(self.embedding_model, self.max_length) | {"threshold": self.threshold}
+        return embedding_settings(self.embedding_model, self.max_length) | {"threshold": self.threshold, "grouping": self.grouping}

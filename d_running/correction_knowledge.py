@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from d_running.cluster import Clustering, clustering_folder, read_clustering
 from d_running.d_source import rename
@@ -22,8 +22,7 @@ from d_running.embedding import with_backticks
 from d_running.harness import FUNCTION_NAME as D_NAME
 from d_running.harness import MARKER
 from d_running.java_text import FUNCTION_NAME as JAVA_NAME
-from d_running.java_text import natural_java
-from d_running.prompt import ANSWER_OPENING, INSTRUCTION, translation_prompt
+from d_running.prompt import ANSWER_OPENING, PROMPT_FORMAT, PROMPT_FORMAT_HELP, PromptFormat, question, shown_java, translation_prompt
 from d_running.unit_test import Result, read_translations
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError, UserError
@@ -128,7 +127,9 @@ class Draft:
     proposal: str
 
 
-def find_mistake(result: Result, message: str, sample: Sample, translation: str) -> Mistake | None:
+def find_mistake(
+    result: Result, message: str, sample: Sample, translation: str, prompt_format: PromptFormat = PROMPT_FORMAT
+) -> Mistake | None:
     """The line that the compiler or the running program complained of.
 
     None if it lies outside the translation, none is named, or the translation is not UTF-8, which requests must be.
@@ -140,7 +141,7 @@ def find_mistake(result: Result, message: str, sample: Sample, translation: str)
     line = int(found[1]) - 1 - sample.test_program.partition(MARKER)[0].count("\n") if found else -1
     if not 0 <= line < len(d.rstrip().split("\n")) or not d.split("\n")[line].strip():
         return None
-    return Mistake(sample.name, message, natural_java(sample.java), d, line)
+    return Mistake(sample.name, message, shown_java(sample.java, prompt_format), d, line)
 
 
 def find_correction(message: str, line: str) -> Correction:
@@ -287,7 +288,9 @@ def _escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def find_mistakes(before: Clustering, samples: Sequence[Sample], translations: dict[str, str]) -> dict[str, list[Mistake]]:
+def find_mistakes(
+    before: Clustering, samples: Sequence[Sample], translations: dict[str, str], prompt_format: PromptFormat = PROMPT_FORMAT
+) -> dict[str, list[Mistake]]:
     """For each numbered cluster, the mistakes whose line is known, in the order of the samples' names.
 
     Raises:
@@ -304,7 +307,7 @@ def find_mistakes(before: Clustering, samples: Sequence[Sample], translations: d
             if result.name not in by_name:
                 raise BenchmarkError(f"The clustering has a sample {result.name} that the benchmark lacks; give the same --originals_path.")
             if result.name in translations:
-                mistake = find_mistake(result, before.briefs[index], by_name[result.name], translations[result.name])
+                mistake = find_mistake(result, before.briefs[index], by_name[result.name], translations[result.name], prompt_format)
                 mistakes[cluster] += [mistake] if mistake else []
     return mistakes
 
@@ -382,15 +385,15 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _prompt_of(model_name: str | None) -> Callable[[str], str]:
+def _prompt_of(model_name: str | None, prompt_format: PromptFormat) -> Callable[[str], str]:
     """The benchmark's prompt for a Java function: as the model's chat template has it, or without a template."""
     if model_name in (None, REFERENCE):
         log.warning("No model with a chat template is named (--MODEL_NAME), so the prompts have none.")
-        return lambda java: f"{INSTRUCTION}\n```java\n{java}\n```\n{ANSWER_OPENING}"
+        return lambda java: f"{question(java, prompt_format)}\n{ANSWER_OPENING}"
     from transformers import AutoTokenizer
 
     try:
-        return partial(translation_prompt, AutoTokenizer.from_pretrained(model_name))
+        return partial(translation_prompt, AutoTokenizer.from_pretrained(model_name), prompt_format=prompt_format)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"Cannot load the tokeniser of {model_name} ({reason}); give the model with --MODEL_NAME.") from error
@@ -404,6 +407,7 @@ def main() -> None:
     parser.add_argument("--originals_path", type=Path, help="folder of ID.java files, or a kecode.csv (by default the run's)")
     parser.add_argument("--d_params_path", type=Path, help="folder of ID.d test programs; not needed with a kecode.csv (the run's)")
     parser.add_argument("--MODEL_NAME", help="model whose chat template the prompts have (the run's)")
+    parser.add_argument("--prompt_format", choices=get_args(PromptFormat), help=f"{PROMPT_FORMAT_HELP} (the run's)")
     parser.add_argument("--layer_num", type=int, help="layer that is to be edited (the run's)")
     parser.add_argument("--mlp_or_tc", help="kind of edit, which names the requests' column with the layer (the run's)")
     parser.add_argument("--output_path", type=Path, help=f"folder for {PAGE} and {DRAFT} (the clustering's)")
@@ -423,9 +427,10 @@ def main() -> None:
         raise BenchmarkError(f"{folder} has no {RUN_FILE} that says {', '.join(missing)}; give {', '.join('--' + name for name in missing)}.")
     samples = load_samples(Path(settings["originals_path"]), Path(settings["d_params_path"]) if settings.get("d_params_path") else None)
     translations = read_translations(settings.get("translations", folder / TRANSLATIONS), samples)
-    mistakes = find_mistakes(before, samples, translations)
+    prompt_format = settings.get("prompt_format", PROMPT_FORMAT)
+    mistakes = find_mistakes(before, samples, translations, prompt_format)
     clusters = sorted(mistakes, key=lambda name: (-len(before.members[name]), int(name)))[: arguments.clusters]
-    prompt_of = _prompt_of(settings.get("MODEL_NAME"))
+    prompt_of = _prompt_of(settings.get("MODEL_NAME"), prompt_format)
     drafts = {name: draft for name in clusters if (draft := draft_request(mistakes[name], prompt_of))}
     output = settings.get("output_path", folder)
     write_drafts(output / DRAFT, drafts, f"layer_{settings['layer_num']}_{settings['mlp_or_tc']}")
@@ -441,7 +446,7 @@ def _run_settings(folder: Path) -> dict[str, Any]:
         return {}
     config = read_json(folder / RUN_FILE, "the run's description").get("config", {})
     kind = config.get("mlp_or_tc") or ("TC" if config.get("TC_layer_file") else "MLP")
-    settings = {name: config.get(name) for name in ("originals_path", "d_params_path", "MODEL_NAME")}
+    settings = {name: config[name] for name in ("originals_path", "d_params_path", "MODEL_NAME", "prompt_format") if name in config}
     return settings | ({"layer_num": config["layer_num"], "mlp_or_tc": kind} if config.get("layer_num", -1) >= 0 else {})
 
 

@@ -15,6 +15,8 @@ from util.errors import UserError
 Embedder = Callable[[Sequence[str]], NDArray[np.float32]]
 """Maps n texts to float32 [n, dim], each row of unit length."""
 
+SPECIAL_TOKENS = "special_tokens"
+"""The setting that says whether ``max_length`` counts the tokens that a model puts around every text; once it did not."""
 _DIMENSIONS = 1024
 _GRAM = 3
 # What is quoted, or a number, belongs to the sample more than to the error. With 0.55 two words of error and different
@@ -29,7 +31,8 @@ _PREFIX = re.compile(r"^\s*Error:\s*")
 
 def embedding_settings(name: str, max_length: int) -> dict[str, Any]:
     """What decides an embedding; a model in a folder is named without the folder's place."""
-    return {"embedding_model": Path(name).resolve().name if Path(name).is_dir() else name, "max_length": max_length}
+    settings = {"embedding_model": Path(name).resolve().name if Path(name).is_dir() else name, "max_length": max_length}
+    return settings if name == BUILTIN else settings | {SPECIAL_TOKENS: "counted"}
 
 
 def load_embedder(name: str, max_length: int, trust_remote_code: bool = False) -> Embedder:
@@ -37,7 +40,8 @@ def load_embedder(name: str, max_length: int, trust_remote_code: bool = False) -
 
     Args:
         name: "builtin", or a sentence-transformers model by its hub name or local path.
-        max_length: how much of a message counts: words for the built-in one, tokens for a model.
+        max_length: how much of a message counts: words for the built-in one; tokens for a model, those that it puts around every text
+            among them, as in the original.
         trust_remote_code: whether a model may bring its own code.
 
     Raises:
@@ -92,7 +96,7 @@ def _hashed(text: str, max_length: int) -> NDArray[np.float32]:
 def _sentence_transformer(name: str, max_length: int, trust_remote_code: bool) -> Embedder:
     """The first token's embedding, whatever pooling the model itself would use.
 
-    ``max_length`` counts the message's own tokens; those that the model puts around every text come on top.
+    ``max_length`` counts as tokenisers do, with the tokens that the model puts around every text.
     """
     from sentence_transformers import SentenceTransformer
 
@@ -112,8 +116,10 @@ def _sentence_transformer(name: str, max_length: int, trust_remote_code: bool) -
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     try:
-        length = max_length + model.tokenizer.num_special_tokens_to_add()
-        model.max_seq_length = min(length, model.max_seq_length or length)
+        special = model.tokenizer.num_special_tokens_to_add()
+        if max_length <= special:
+            raise UserError(f"--max_length {max_length} leaves no token of a message beside the {special} special ones of {name}; give more.")
+        model.max_seq_length = min(max_length, model.max_seq_length or max_length)
         model.tokenizer.padding_side = "right"
         one, other = embed(["Error: undefined identifier", "Error: cast illegal"])
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from d_running.dataset import JAVA_MARKER
 from d_running.harness import INTEGER_BITS, REAL_TYPES
@@ -58,9 +58,10 @@ class GoldSample:
         name: its ID.
         java: the Java file.
         signature: of its function.
-        python: the Python file.
-        rows: each input of the Python file: its arguments as written there, or why it cannot be read.
+        python: the Python file; "" if there is none.
+        rows: each input: its arguments as they are written, or why it cannot be read.
         notes: what else a reader of the report should know.
+        origin: the language of the file that the inputs come from.
     """
 
     name: str
@@ -69,6 +70,7 @@ class GoldSample:
     python: str
     rows: list[list[Any] | Unusable]
     notes: list[str] = field(default_factory=list)
+    origin: Literal["python", "java"] = "python"
 
 
 def gold_pairs(source: Path) -> tuple[dict[str, tuple[Path | None, Path | None]], list[str]]:
@@ -94,20 +96,25 @@ def gold_pairs(source: Path) -> tuple[dict[str, tuple[Path | None, Path | None]]
 
 
 def read_gold(name: str, java_path: Path | None, python_path: Path | None) -> GoldSample:
-    """Read one sample.
+    """Read one sample, with the inputs of its Python file.
 
     Raises:
         Unusable: if a file is missing or cannot be read, the signature has no D form, or no inputs are listed.
     """
     if java_path is None or python_path is None:
         raise Unusable(f"there is no {'java' if java_path is None else 'python'}/{name}.{'java' if java_path is None else 'py'}")
-    java, python = _text(java_path), _text(python_path)
+    java, python = file_text(java_path), file_text(python_path)
     signature = java_signature(java)
     rows, notes = python_inputs(python)
     return GoldSample(name, java, signature, python, rows, notes)
 
 
-def _text(path: Path) -> str:
+def file_text(path: Path) -> str:
+    """What a file of the set holds.
+
+    Raises:
+        Unusable: if it cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

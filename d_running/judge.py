@@ -65,7 +65,7 @@ def judge(
         check_targets(before, target_clusters)
     embed = embed or load_embedder(config.embedding_model, config.max_length, config.trust_remote_code)
     results = run_unit_tests(translations, samples, output, config)
-    clustering = cluster_results(results, embed, config.threshold, made_with | compiler_of(output))
+    clustering = cluster_results(results, embed, config.threshold, made_with | compiler_of(output), config.grouping)
     if before is not None:
         clustering = align(clustering, before, embed, config.threshold)
     metrics = evaluate(before or clustering, clustering, target_clusters, config.allow_version_change)

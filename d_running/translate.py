@@ -34,7 +34,7 @@ def translate_samples(
     Args:
         samples: what to translate.
         generate: continues prompts, each as if it were alone.
-        prompt_of: the prompt for a Java function (see `prompt.translation_prompt`).
+        prompt_of: the prompt for a Java function of the benchmark (see `prompt.benchmark_prompt`).
         folder: where the files go; what else it holds is left alone.
         batch_size: prompts handed to ``generate`` at a time.
 
@@ -46,7 +46,7 @@ def translate_samples(
     folder = Path(folder)
     files = {sample.name: folder / (sample.name + SUFFIX) for sample in samples}
     needed = [sample for sample in samples if not sample.problem and not files[sample.name].exists()]
-    prompts = {sample.name: prompt_of(natural_java(sample.java)) for sample in needed}
+    prompts = {sample.name: prompt_of(sample.java) for sample in needed}
     names = sorted(prompts, key=lambda name: (-len(prompts[name]), name))  # alike lengths together: less padding
     with tqdm(desc="Translating", total=len(names), disable=None) as progress:
         for start in range(0, len(names), batch_size):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from d_running.config import JudgeConfig
+from d_running.prompt import PROMPT_FORMAT, PROMPT_FORMAT_HELP, PromptFormat
 from huggingface.config import ModelConfig
 from stages.methods import meanings, methods
 from tcpe.config import EditConfig
@@ -35,6 +36,7 @@ class RunConfig:
     container_workspace: str = flag("", "folder for intermediate files that runs share: statistics, updates, compiled verdicts (required)")
     originals_path: str = flag("data/kecode/originals", "benchmark: folder of ID.java, or its kecode.csv")
     d_params_path: str = flag("data/kecode/d_with_params", "benchmark: folder of ID.d, the test programs")
+    prompt_format: PromptFormat = flag(PROMPT_FORMAT, PROMPT_FORMAT_HELP)
     translate_only: bool = flag(False, "translate, and judge nothing")
     invalidate_cache: bool = flag(False, "throw away what earlier runs left in the output folder and the caches")
     translation_batch_size: int = flag(0, "number of functions that are translated at a time (required)")

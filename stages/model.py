@@ -11,8 +11,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from d_running.evaluation import DIGEST
-from d_running.java_text import natural_java
-from d_running.prompt import translation_prompt
+from d_running.prompt import benchmark_prompt
 from d_running.translate import translate_samples
 from huggingface.architectures import layer_of
 from huggingface.context import check_fits_context
@@ -59,6 +58,7 @@ class ModelTranslator:
         self.made_with: dict[str, Any] = {
             "model": f"{names.MODEL_NAME} with {names.TC_layer_file or 'its own MLPs'}",
             f"model{DIGEST}": model_digest(model),
+            "prompt_format": config.prompt_format,
         }
         self.metrics = metrics
         config.method.check(self._job(lambda **_: None))
@@ -73,7 +73,7 @@ class ModelTranslator:
         content = {
             "model": self.made_with[f"model{DIGEST}"],
             "tokenizer": tokenizer_digest(self._tokenizer),
-            "functions": {sample.name: self._prompt_of(natural_java(sample.java)) for sample in self._prepared.samples},
+            "functions": {sample.name: self._prompt_of(sample.java) for sample in self._prepared.samples},
             "requests": [[getattr(request, name) for name in DECIDES_UPDATE] for request in requests],
             "updates": [[hashlib.sha256(vector.numpy().tobytes()).hexdigest() for vector in edit.update.vectors()] for edit in saved],
             "mom2_dataset": hashlib.sha256("\0".join(self._prepared.inputs.texts).encode("utf-8", "surrogateescape")).hexdigest(),
@@ -120,8 +120,8 @@ def model_translator(
         )
         layer_of(loaded, names.layer_num)
         transcoder = load_transcoder(names.TC_layer_file, names.layer_num) if names.TC_layer_file else None
-    prompt_of = cache(partial(translation_prompt, tokenizer))
-    prompts = {sample.name: prompt_of(natural_java(sample.java)) for sample in prepared.samples}
+    prompt_of = cache(partial(benchmark_prompt, tokenizer, prompt_format=config.prompt_format))
+    prompts = {sample.name: prompt_of(sample.java) for sample in prepared.samples}
     for name, prompt in prompts.items():
         check_fits_context(loaded, len(encode(tokenizer, prompt).ids) + 1, f"The prompt of {name}, with the first token of its answer,")
     metrics: Metrics = {}

@@ -119,5 +119,6 @@ def _is_like(clustering: Clustering, names: list[str], description: str, embed: 
     if not all(name.isdecimal() for name in names):
         return True
     members = [index for index, group in enumerate(clustering.groups) if group in names]
-    own = replace(clustering, results=[clustering.results[i] for i in members], groups=[clustering.groups[i] for i in members])
+    own = replace(clustering, results=[clustering.results[i] for i in members], groups=[clustering.groups[i] for i in members],
+                  briefs=[clustering.briefs[i] for i in members])  # fmt: skip
     return nearest_cluster(own, description, embed, threshold) is not None

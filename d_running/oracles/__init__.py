@@ -24,7 +24,9 @@ class Answers:
     Attributes:
         answers: one per input; empty if the function could not be called.
         problem: why it could not, such as the compiler's message; else "".
+        endless: the index of the input on which it did not end, if that is the problem.
     """
 
     answers: list[Answer] = field(default_factory=list)
     problem: str = ""
+    endless: int | None = None

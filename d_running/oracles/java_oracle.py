@@ -61,8 +61,11 @@ def java_version() -> str:
     return subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr.partition("\n")[0]
 
 
-def java_results(methods: Sequence[JavaMethod]) -> list[Answers]:
+def java_results(methods: Sequence[JavaMethod], cpu_seconds: int | None = None) -> list[Answers]:
     """Compile and call the methods; one `Answers` for each, in order. Characters and strings come back as str, null as None.
+
+    Args:
+        cpu_seconds: for all calls of one method, by default ``CPU_SECONDS``.
 
     Raises:
         BenchmarkError: if the JDK is missing or does not run.
@@ -81,7 +84,8 @@ def java_results(methods: Sequence[JavaMethod]) -> list[Answers]:
         if _DRIVER.stem in problems:
             raise BenchmarkError(f"javac does not take {_DRIVER}: {problems[_DRIVER.stem]}; {_REMEDY}.")
         results = {index: Answers(problem=problems[file]) for index, file in enumerate(files) if file in problems}
-        results |= _call({index: method for index, method in enumerate(methods) if index not in results}, folder)
+        left = {index: method for index, method in enumerate(methods) if index not in results}
+        results |= _call(left, folder, cpu_seconds or CPU_SECONDS)
     return [results[index] for index in range(len(methods))]
 
 
@@ -122,7 +126,7 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
 
 
-def _call(methods: dict[int, JavaMethod], folder: Path) -> dict[int, Answers]:
+def _call(methods: dict[int, JavaMethod], folder: Path, cpu_seconds: int) -> dict[int, Answers]:
     """Call the compiled methods, in as few Java programs as their behaviour allows."""
     indices = list(methods)
     jobs = [struct.pack(">i", len(indices))]
@@ -133,15 +137,15 @@ def _call(methods: dict[int, JavaMethod], folder: Path) -> dict[int, Answers]:
     (folder / "jobs").write_bytes(b"".join(jobs))
     results: list[Answers] = []
     while len(results) < len(indices):
-        new = _records(_run_driver(folder, len(results)), len(results), len(indices))
+        new = _records(_run_driver(folder, len(results), cpu_seconds), len(results), len(indices), cpu_seconds)
         # A program that ends without a record was ended by the method whose turn it was.
         results += new or [Answers(problem="its Java ends the program, or writes into its results, instead of returning")]
     return dict(zip(indices, results, strict=True))
 
 
-def _run_driver(folder: Path, first: int) -> bytes:
+def _run_driver(folder: Path, first: int, cpu_seconds: int) -> bytes:
     """The output of a driver that calls the methods from index ``first`` on, as far as it comes."""
-    command = ["java", _HEAP, "-XX:+UseSerialGC", _DRIVER.stem, "jobs", str(first), str(CPU_SECONDS), str(_WALL_SECONDS)]
+    command = ["java", _HEAP, "-XX:+UseSerialGC", _DRIVER.stem, "jobs", str(first), str(cpu_seconds), str(_WALL_SECONDS)]
     with (folder / "stderr").open("wb") as errors:
         process = subprocess.Popen(
             command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
@@ -171,7 +175,7 @@ def _read(process: subprocess.Popen[bytes]) -> bytes:
     return bytes(output)
 
 
-def _records(output: bytes, first: int, end: int) -> list[Answers]:
+def _records(output: bytes, first: int, end: int, cpu_seconds: int) -> list[Answers]:
     """The whole records of a driver's output, for the methods from ``first`` on."""
     results: list[Answers] = []
     while output.startswith(struct.pack(">i", first + len(results))) and first + len(results) < end:
@@ -179,7 +183,7 @@ def _records(output: bytes, first: int, end: int) -> list[Answers]:
         length = int.from_bytes(output[:4], "big")
         if len(record) < length:  # cut off where a method ended the program
             break
-        results.append(_Reader(record[:length]).answers())
+        results.append(_Reader(record[:length]).answers(cpu_seconds))
         output = record[length:]
     return results
 
@@ -217,10 +221,11 @@ class _Reader:
         self._at += struct.calcsize(layout)
         return value
 
-    def answers(self) -> Answers:
+    def answers(self, cpu_seconds: int) -> Answers:
         match self.unpack("c"):
             case b"T":
-                return Answers(problem=f"its Java does not end within {CPU_SECONDS} s (input {self.unpack('>i') + 1})")
+                endless = self.unpack(">i")
+                return Answers(problem=f"its Java does not end within {cpu_seconds} s (input {endless + 1})", endless=endless)
             case b"P":
                 return Answers(problem=self.value())
         return Answers([self.answer() for _ in range(self.unpack(">i"))])

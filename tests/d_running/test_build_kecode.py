@@ -26,6 +26,7 @@ def python(code: str, param: str) -> str:
 
 
 INT = "static int f_gold ( int a ) { %s }"
+LISTED = java(INT % "return a ;").replace("{}", "{ param0.add(5); param0.add(-6); }")
 SAMPLES = {
     "AGREES": (java(INT % "return a / 2 ;"), python("return a // 2", "(4,), (7,)")),
     "WRAPS": (java(INT % "return a * a ;"), python("return a * a", "(3,), (65537,)")),
@@ -44,6 +45,9 @@ SAMPLES = {
     "NO_PARAM": (java(INT % "return a ;"), "def f_gold(a):\n    return a\n"),
     "SYNTAX": (java(INT % "return a ;"), python("return a", "(1, , 2)")),
     "NO_PYTHON": (java(INT % "return a ;"), None),
+    "LISTED": (LISTED.replace("A{", "LISTED{"), None),
+    "LISTED_TOO": (LISTED.replace("A{", "LISTED_TOO{"), python("return a", "'a'")),
+    "CHANGED": (LISTED.replace("A{", "CHANGED{"), python("return a", "(1,)").replace("    print", "    param[0] = 2\n    print")),
     "NO_JAVA": (None, python("return a", "(1,)")),
     "LATIN": ("// \xe9\n" + java(INT % "return a ;"), python("return a", "(1,)")),
     "FOREVER": (java(INT % "while ( true ) { }"), python("return a", "(1,)")),
@@ -144,6 +148,24 @@ def test_both_forms_hold_the_same_samples_with_javas_results(built):
     assert "int[] results = [9, 131073];" in programs["WRAPS"]
     assert "char[][] param0 = [['a', 'b'], []];" in programs["INPUT"]
     assert "close(results[i]" in programs["REALS"]
+
+
+@needs_jdk
+def test_where_python_lists_no_inputs_those_of_javas_main_serve(built, source, tmp_path, monkeypatch):
+    output, report = built
+    programs = {sample.name: sample.test_program for sample in load_samples(output / "kecode.csv")}
+    samples = by_id(report)
+    for name in ("LISTED", "LISTED_TOO", "CHANGED"):
+        assert samples[name]["origin"] == "java" and "param0 = [5, -6];" in programs[name]
+        assert "the inputs are those of its Java's main: " in samples[name]["notes"][0]
+    assert samples["AGREES"]["origin"] == "python" and report["samples_with_inputs_of_java"] == 3
+    assert samples["LISTED"]["agreement"] == "not compared" and samples["CHANGED"]["agreement"] == "agree"
+    monkeypatch.setattr(java_oracle, "CPU_SECONDS", 1)
+    some = {name: (source / f"java/{name}.java", source / f"python/{name}.py") for name in ("CHANGED", "LISTED_TOO")}
+    monkeypatch.setattr(build_kecode, "gold_pairs", lambda _: (some | {"LISTED": (source / "java/LISTED.java", None)}, []))
+    samples = by_id(build(source, tmp_path, selection="original"))
+    assert [samples[name]["kept"] for name in ("CHANGED", "LISTED_TOO", "LISTED")] == [True, False, False]
+    assert "param0 = [1];" in load_samples(tmp_path / "kecode.csv")[0].test_program
 
 
 @needs_jdk

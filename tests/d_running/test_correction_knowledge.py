@@ -170,6 +170,8 @@ def test_every_draft_is_a_request_once_its_target_is_written(folder, monkeypatch
     with pytest.raises(BenchmarkError, match="holds other drafts, perhaps completed ones"):
         run(folder, monkeypatch, *flags(folder))
     assert rows_of(path) == rows
+    run(folder, monkeypatch, *flags(folder), "--output_path", folder / "original", "--prompt_format", "original")
+    assert "```int solution (int n) {{\n        int i = 1; int t {} = {{}};" in rows_of(folder / "original" / DRAFT)[0]["prompt"]
     run(folder, monkeypatch, *flags(folder), "--output_path", folder / "anew")
     run(folder, monkeypatch, *flags(folder), "--output_path", folder / "anew")  # the same drafts are no other drafts
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from d_running.gold import Signature, Unusable, compilation_unit, converted, d_type, gold_pairs, java_signature, python_inputs
+from d_running.java_inputs import java_inputs
 from util.errors import BenchmarkError
 
 
@@ -144,3 +145,35 @@ def test_a_folder_in_another_layout_is_refused(tmp_path):
     (tmp_path / "python").mkdir()
     with pytest.raises(BenchmarkError, match="hold no ID.java"):
         gold_pairs(tmp_path)
+
+
+MAIN = """//TOFILL
+public static void main(String args[]) {
+    List<int [ ]> param0 = new ArrayList<>();
+    param0.add(new int[]{2,-6, 1 - 3});
+    param0.add(new int[]{});
+    List<String> filled_function_param0 = new ArrayList<>();
+    filled_function_param0.add("no input");
+    List<Object> param1 = new ArrayList<>();
+    param1.add(%s);
+    param1.add(-4.5F);
+    for (int i = 0; i < param0.size(); ++i) System.out.println(f_gold(param0.get(i), param1.get(i)));
+}
+}"""
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("7L", 7), ("'a'", "a"), ('"a\\n\\""', 'a\n"'), ("true", True), ("new char[]{'x', ' '}", ["x", " "]), ('Long.parseLong("12")', 12),
+     ("new int[][]{new int[]{1}, new int[]{2, 3}}", [[1], [2, 3]]), ("(long) 2.5", 2.5)],
+)  # fmt: skip
+def test_inputs_of_a_java_main(written, value):
+    assert java_inputs(MAIN % written, 2) == [[[2, -6, -2], value], [[], -4.5]]
+
+
+def test_inputs_of_a_java_main_that_cannot_be_read_say_why():
+    first, second = java_inputs(MAIN % "n + 1", 2)
+    assert isinstance(first, Unusable) and "not written as plain values: n + 1" in str(first) and second == [[], -4.5]
+    for java, parameters in ((MAIN % "1", 3), (MAIN % "1", 1), ("//TOFILL\n}", 1), ("no marker", 1), ("//TOFILL\n} } param0.add(", 0)):
+        with pytest.raises(Unusable, match="does not list as many arguments for each parameter"):
+            java_inputs(java, parameters)

@@ -1,6 +1,7 @@
 import pytest
 
 from d_running.dataset import Sample
+from d_running.java_text import natural_java
 from d_running.translate import main, translate_samples, translate_with_rules, write_translations
 from util.errors import BenchmarkError
 
@@ -12,7 +13,7 @@ def generate(prompts):
 
 
 def prompt_of(java):
-    return "java:" + java
+    return "java:" + natural_java(java)
 
 
 def read(folder):
