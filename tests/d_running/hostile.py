@@ -7,7 +7,7 @@ RIGHT = "int f_filled(int n) { return n; }"
 
 _IMPORTS = (
     "import core.sys.posix.unistd, core.sys.posix.sys.socket, core.sys.posix.signal, core.stdc.stdlib, std.file, std.string,"
-    " core.thread, core.sys.posix.sys.mman, core.sys.posix.sys.resource;"
+    " core.thread, core.sys.posix.sys.mman, core.sys.posix.sys.resource, core.sys.posix.fcntl, core.sys.posix.sys.ioctl;"
     " extern(C) long syscall(long, ...) nothrow; version (AArch64) enum arm = true; else enum arm = false;"
     " void refused(bool isRefused) { if (isRefused) abort(); }"
 )
@@ -42,6 +42,20 @@ _AT_RUN_TIME = {  # what each does before it gives the right answer; what is ref
     "makes_a_pair_of_sockets": "int[2] pair; refused(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0);",
     "signals_its_parent": "refused(kill(getppid(), SIGTERM) < 0);",
     "signals_everybody": "refused(kill(-1, SIGKILL) < 0);",
+    "owns_a_descriptor_for_its_parent": "refused(fcntl(3, F_SETOWN, getppid()) < 0);",
+    "owns_a_descriptor_for_all": "refused(syscall(arm ? 25 : 72, 3, 15, [1, 0].ptr) < 0);",  # F_SETOWN_EX, a process
+    "chooses_the_signal_of_a_descriptor": "refused(fcntl(3, 10, SIGKILL) < 0);",
+    "makes_a_descriptor_signal": "refused(fcntl(3, F_SETFL, 0x2000) < 0);",
+    "makes_a_descriptor_signal_by_ioctl": "int on = 1; refused(ioctl(3, 0x5452, &on) < 0);",
+    "owns_by_ioctl": "int pid = getppid(); refused(ioctl(3, 0x8901, &pid) < 0);",
+    "types_into_the_terminal": 'refused(ioctl(0, 0x5412, "x".ptr) < 0);',
+    "leases_a_library": 'refused(fcntl(core.sys.posix.fcntl.open("/proc/self/maps".ptr, 0), 1024, F_WRLCK) < 0);',
+    "locks_a_file": "flock lock; lock.l_type = F_WRLCK; refused(fcntl(2, F_SETLK, &lock) < 0);",
+    "enlarges_a_pipe": "refused(fcntl(3, 1031, 1 << 20) < 0);",
+    "names_itself": 'refused(syscall(arm ? 167 : 157, 15, "systemd".ptr) < 0);',
+    "survives_its_parent": "refused(syscall(arm ? 167 : 157, 1, 0) < 0);",
+    "aborts_its_parent": "refused(syscall(arm ? 131 : 234, getppid(), getppid(), SIGABRT) < 0);",
+    "kills_itself_as_if_from_outside": "refused(syscall(arm ? 131 : 234, getpid(), getpid(), SIGKILL) < 0);",
     "leaves_its_session": "refused(setsid() < 0);",
     "traces_its_parent": "refused(syscall(arm ? 117 : 101, 16, getppid(), 0, 0) < 0);",
     "uses_io_uring": "ubyte[120] parameters; refused(syscall(425, 8, parameters.ptr) < 0);",
