@@ -17,12 +17,13 @@ from tqdm import tqdm
 
 from d_running.compiler import SOURCE_NAME
 from d_running.dataset import Sample, load_samples
-from d_running.execution import Verdict, faithful_words
+from d_running.execution import Verdict
 from d_running.harness import plain_program
 from d_running.java_text import natural_java
 from d_running.java_to_d import RULES, translate_java
 from d_running.translate import d_function
 from d_running.unit_test import Result, UnitTestConfig, read_translations, run_unit_tests
+from d_running.words import faithful_words
 from util.errors import BenchmarkError
 from util.files import write_text
 

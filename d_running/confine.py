@@ -22,7 +22,7 @@ _RIGHTS_OF_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 <<
 _NETWORK_ABI, _BIND_AND_CONNECT = 4, 3
 _SCOPE_ABI, _ABSTRACT_SOCKETS_AND_SIGNALS = 6, 3
 
-_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
+PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 1, 38, 22, 2
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
 _NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
@@ -68,10 +68,10 @@ class _PathBeneath(ctypes.Structure):
 
 
 def confine_to_computing(program: str, readable: list[str]) -> None:
-    """Give up, for this process and for good, everything but computing, reading ``readable`` and executing ``program``.
+    """Give up, for this process and for good, all files but reading ``readable`` and executing ``program``; `restrict_calls` does the rest.
 
     Args:
-        program: absolute path of the one file that may be executed (with the loader that it names).
+        program: path of the one file that may be executed (with the loader that it names).
         readable: files and folders that stay readable; those that do not exist are passed over.
 
     Raises:
@@ -80,7 +80,6 @@ def confine_to_computing(program: str, readable: list[str]) -> None:
     rules = dict.fromkeys([*readable, "/proc/self"], _READ_FILE | _READ_DIR)  # the D runtime finds its stack's bounds in /proc/self/maps
     rules |= dict.fromkeys((program, "/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"), _EXECUTE | _READ_FILE)
     _restrict_files(rules)
-    _restrict_calls()
 
 
 def confine_to_building(folder: str, readable: list[str]) -> None:
@@ -94,12 +93,12 @@ def confine_to_building(folder: str, readable: list[str]) -> None:
 
 def _restrict_files(rules: dict[str, int]) -> None:
     """Restrict this process to files beneath the given paths, each with its rights (-1 for all); missing paths are passed over."""
-    _check(LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    abi = _check(LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
+    check(LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    abi = check(LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
     handled = _RIGHTS_OF_ABI[min(abi, max(_RIGHTS_OF_ABI))]
     attributes = [handled, *[_BIND_AND_CONNECT] * (abi >= _NETWORK_ABI), *[_ABSTRACT_SOCKETS_AND_SIGNALS] * (abi >= _SCOPE_ABI)]
     packed = struct.pack(f"{len(attributes)}Q", *attributes)
-    ruleset = _check(LIBC.syscall(_CREATE_RULESET, packed, ctypes.c_size_t(len(packed)), ctypes.c_uint32(0)))
+    ruleset = check(LIBC.syscall(_CREATE_RULESET, packed, ctypes.c_size_t(len(packed)), ctypes.c_uint32(0)))
     for path, rights in rules.items():
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -107,18 +106,23 @@ def _restrict_files(rules: dict[str, int]) -> None:
             continue
         allowed = rights & handled if Path(path).is_dir() else rights & handled & _RIGHTS_OF_FILES
         rule = _PathBeneath(allowed, descriptor)
-        _check(LIBC.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0)))
+        check(LIBC.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0)))
         os.close(descriptor)
-    _check(LIBC.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
+    check(LIBC.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
     os.close(ruleset)
 
 
-def _restrict_calls() -> None:
+def restrict_calls() -> None:
+    """Give up, for this process and for good, all system calls that do more than compute, read, and execute what `execute` is given.
+
+    Raises:
+        OSError: if this machine has no seccomp.
+    """
     address = ctypes.addressof(_PATH_BUFFER)
     filters = calls_filter(address, os.getpid())
     code = ctypes.create_string_buffer(filters, len(filters))
     program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(filters) // _FILTER_BYTES, ctypes.addressof(code)))
-    _check(LIBC.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0))
+    check(LIBC.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0))
 
 
 def calls_filter(may_execute: int | None, pid: int | None) -> bytes:
@@ -178,7 +182,7 @@ def execute(argv: list[str], environment: dict[str, str]) -> None:
     _PATH_BUFFER.value = os.fsencode(argv[0])
     arguments = (ctypes.c_char_p * (len(argv) + 1))(*map(os.fsencode, argv), None)
     variables = [os.fsencode(f"{name}={value}") for name, value in environment.items()]
-    _check(LIBC.execve(_PATH_BUFFER, arguments, (ctypes.c_char_p * (len(variables) + 1))(*variables, None)))
+    check(LIBC.execve(_PATH_BUFFER, arguments, (ctypes.c_char_p * (len(variables) + 1))(*variables, None)))
 
 
 def is_confined() -> bool:
@@ -190,7 +194,12 @@ def is_confined() -> bool:
         return LIBC.fork() == LIBC.socket(1, 1, 0) == LIBC.kill(os.getppid(), 0) == -1
 
 
-def _check(result: int) -> int:
+def check(result: int) -> int:
+    """``result``, of a C function.
+
+    Raises:
+        OSError: what ``errno`` says, if it is negative.
+    """
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -104,7 +104,12 @@ HOSTILE = AT_RUN_TIME | AT_COMPILE_TIME
 
 _TEXT = render_test_program("string", ["int"], [[1], [2]], ["one", "two"])
 _REAL = render_test_program("double", ["int"], [[1], [2]], [1.5, 2.5])
-CHEATS = {  # wrong answers that the default mode takes for right ones: (test program, translation)
+CHEATS = {  # wrong answers that a plain verdict takes for right ones: (test program, translation)
+    "changes_the_counts": (
+        ONE,
+        "int f_filled(int n) { return 7; } static ~this() { static foreach (m; __traits(allMembers, mixin(__MODULE__)))"
+        ' static if (m.length == 23 && m[0 .. 7] == "kecode_") mixin(m) = [2, 2]; }',
+    ),
     "equals_everything": (ONE, "struct Any { bool opEquals(int other) const { return true; } } Any f_filled(int n) { return Any(); }"),
     "converts_to_an_int": (
         ONE,

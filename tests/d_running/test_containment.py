@@ -106,27 +106,31 @@ def test_resource_limits_stop_what_they_can(tmp_path, monkeypatch, leaves_nothin
 
 
 @CONFINES
-def test_a_compiler_writes_only_into_its_folder(tmp_path):
-    (tmp_path / "inside").mkdir()
-    outside = tmp_path / "outside"
-    script = f"import os; open('inside', 'w').write('x'); os.stat('/usr'); open({str(outside)!r}, 'w')"
-    with sandbox.Launcher("landlock+seccomp") as launcher:
-        argv, readable = [sys.executable, "-c", script], [sys.prefix, sys.base_prefix]
-        command = sandbox.Command(argv, str(tmp_path / "inside"), 5, 5, 1 << 32, file_bytes=100, may="build", readable=readable)
-        assert "PermissionError" in launcher.run(command).errors
-    assert (tmp_path / "inside" / "inside").exists() and not outside.exists()
+@pytest.mark.parametrize("isolated", sorted({False, sandbox.probe_isolation()}))
+def test_a_compiler_sees_and_writes_only_its_folder(tmp_path, isolated):
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    (home / "work").mkdir(parents=True)
+    home.chmod(0o711)
+    sandbox.hand_over(home / "work")
+    outside.write_text("secret")
+    script = f"echo x >inside; for file in {outside} /etc/passwd ../inside; do cat $file; echo x >$file; done; ls / ..; cat inside >&3"
+    with sandbox.Launcher("landlock+seccomp", home, isolated=isolated) as launcher:
+        command = sandbox.Command(["/bin/sh", "-c", script], str(home / "work"), 5, 20, 1 << 32, file_bytes=100, may="build")
+        outcome = launcher.run(command)
+    assert outcome.verdict == "x\n" and "secret" not in outcome.errors and "root:" not in outcome.errors
+    assert outside.read_text() == "secret" and [path.name for path in home.iterdir() if path.name != "root"] == ["work"]
 
 
 @CONFINES
 @pytest.mark.parametrize("fast", [False, True])
-def test_cheats_fail_in_strict_mode(tmp_path, fast):
+def test_no_cheat_passes(tmp_path, fast):
     names = ["leaves_early", "writes_the_verdict", "says_it_was_not_loaded", "prints_the_score", "runs_after_main"]
     cases = CHEATS | {name: (ONE, HOSTILE[name]) for name in names} | HONEST
-    results = judge(tmp_path, cases, strict_verdict=True, fast_judge=fast)
+    results = judge(tmp_path, cases, fast_judge=fast)
     assert {name for name, result in results.items() if result.success} == {name for name in HONEST if name != "wrong"}
     assert results["wrong"].description == "1 of 2 tests passed"
 
 
 @CONFINES
-def test_what_the_default_mode_does_not_stop(tmp_path):
-    assert all(result.success for result in judge(tmp_path, CHEATS).values())
+def test_what_a_plain_verdict_does_not_stop(tmp_path):
+    assert all(result.success for result in judge(tmp_path, CHEATS, plain_verdict=True).values())

@@ -144,14 +144,14 @@ def test_broken_results_are_refused(tmp_path, text, message):
         read_results(tmp_path)
 
 
-def test_a_program_that_allows_no_strict_verdict_fails_alone(tmp_path):
+def test_a_program_that_allows_only_a_plain_verdict_fails_alone(tmp_path):
     other = ONE.replace("results[i] ==", "0 <=")
     results = judge(
-        tmp_path, {"a": (other, "int f_filled(int n) { return n; }"), "b": (ONE, "int f_filled(int n) { return n; }")}, strict_verdict=True
+        tmp_path, {"a": (other, "int f_filled(int n) { return n; }"), "b": (ONE, "int f_filled(int n) { return n; }")}
     )
     assert results["b"].success
     assert (
-        results["a"].error == "Exception" and "cannot be judged with --strict_verdict: the call's value must be compared" in results["a"].description
+        results["a"].error == "Exception" and "cannot be judged without --plain_verdict: the call's value must be compared" in results["a"].description
     )
 
 
@@ -176,8 +176,8 @@ ALIKE = {
     "bubblewrap": pytest.param("bubblewrap", {}, marks=pytest.mark.skipif(not shutil.which("bwrap"), reason="needs bubblewrap")),
     "rlimits": ("rlimits", {}),
     "fast": (sandbox.probe_tier(), {"fast_judge": True}),
-    "strict": (sandbox.probe_tier(), {"strict_verdict": True}),
-    "strict and fast": (sandbox.probe_tier(), {"strict_verdict": True, "fast_judge": True}),
+    "plain": (sandbox.probe_tier(), {"plain_verdict": True}),
+    "plain and fast": (sandbox.probe_tier(), {"plain_verdict": True, "fast_judge": True}),
 }
 
 
