@@ -256,7 +256,9 @@ def read_results(path: Path) -> list[Result]:
     if wrong := [entry for entry, result in zip(entries, results, strict=True) if not _is_result(result)]:
         raise BenchmarkError(f"{path} has the entry {json.dumps(wrong[0])[:200]}, which is no result; run the unit tests again.")
     if not_judged := [result.path for result in results if result.error == "NotJudged"]:
-        raise BenchmarkError(f"{path} is incomplete: {len(not_judged)} translations were not judged, first {not_judged[0]}; run the unit tests again.")
+        raise BenchmarkError(
+            f"{path} lacks {len(not_judged)} translations that could not be judged, first {not_judged[0]}; run the unit tests again."
+        )
     if len({result.path for result in results}) != len(results):
         raise BenchmarkError(f"{path} names a sample twice; run the unit tests again.")
     return sorted(results, key=lambda result: result.name)

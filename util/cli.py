@@ -47,5 +47,5 @@ class _Terminated(BaseException):
     """SIGTERM, as an exception, so that what is open is closed and temporary folders are removed."""
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise _Terminated

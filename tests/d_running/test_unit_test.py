@@ -146,12 +146,11 @@ def test_broken_results_are_refused(tmp_path, text, message):
 
 def test_a_program_that_allows_only_a_plain_verdict_fails_alone(tmp_path):
     other = ONE.replace("results[i] ==", "0 <=")
-    results = judge(
-        tmp_path, {"a": (other, "int f_filled(int n) { return n; }"), "b": (ONE, "int f_filled(int n) { return n; }")}
-    )
+    results = judge(tmp_path, {"a": (other, "int f_filled(int n) { return n; }"), "b": (ONE, "int f_filled(int n) { return n; }")})
     assert results["b"].success
     assert (
-        results["a"].error == "Exception" and "cannot be judged without --plain_verdict: the call's value must be compared" in results["a"].description
+        results["a"].error == "Exception"
+        and "cannot be judged without --plain_verdict: the call's value must be compared" in results["a"].description
     )
 
 
