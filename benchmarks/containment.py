@@ -7,13 +7,14 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
 from d_running.dataset import Sample
 from d_running.sandbox import choose_tier, probe_isolation
 from d_running.unit_test import Result, UnitTestConfig, run_unit_tests
-from tests.d_running.hostile import AT_RUN_TIME, CHEATS, HOSTILE, MAY_PASS, NEEDS_ISOLATION, ONE, RIGHT
+from tests.d_running.hostile import AT_RUN_TIME, CHEATS, HOSTILE, MAY_PASS, MAY_PASS_PLAIN, NEEDS_ISOLATION, ONE, RIGHT
 from util.errors import UserError
 
 MODES = {
@@ -70,10 +71,14 @@ def main() -> int:
             harm = ["the witness was killed"] if witness.poll() is not None else []
             witness.kill()
             witness.wait()
-            harm += [str(path) for path in set(Path(tempfile.gettempdir()).iterdir()) - temporary if path.name.startswith("d_running")]
+            harm += [
+                str(path) for path in set(Path(tempfile.gettempdir()).iterdir()) - temporary if path.name.startswith(("d_running-", "d_running_left"))
+            ]
             orphans = processes() - before
+            time.sleep(5 if orphans else 0)  # another judge's programs have ended then
+            orphans &= processes()
         passed = [result.name for result in results if result.success and result.name not in HONEST]
-        deceived = [name for name in passed if name not in MAY_PASS and (name not in CHEATS or "plain" not in mode)]
+        deceived = [name for name in passed if name not in (MAY_PASS_PLAIN if "plain" in mode else MAY_PASS)]
         lost = [result.name for result in results if result.error in ("Exception", "NotJudged") or (result.name in HONEST and not result.success)]
         vacuous = [result.name for result in results if result.name in AT_RUN_TIME and result.error == "Compilation"]
         figures = {"false passes": deceived, "harm": harm, "orphans": sorted(orphans), "lost": lost + [said] * bool(said), "not compiled": vacuous}

@@ -213,7 +213,7 @@ class Judge:
                 if _succeeded(outcome):
                     return list(sources)
                 failing = set(_NAME.findall(outcome.errors + outcome.verdict))
-            elif outcome.stopped_by == "cpu":  # in the module that it was at last
+            elif outcome.stopped_by in ("cpu", "wall"):  # in the module that it was at last
                 failing = set(_PROGRESS.findall(outcome.verdict)[-1:])
             else:
                 failing = set(_NAME.findall(outcome.errors))
@@ -347,7 +347,7 @@ def _empty_folder(folder: Path) -> Iterator[Path]:
 
 def _signed_counts(said: str, key: str) -> tuple[int, int] | None:
     """The counts behind the key, if they can be true: what else a program writes there is not to be trusted."""
-    signed = re.search(rf"{key} (\d{{1,9}}) (\d{{1,9}})\n\Z", said)
+    signed = re.fullmatch(rf"{key} (\d{{1,9}}) (\d{{1,9}})\n", said)
     if signed is None or not 0 < int(signed[2]) >= int(signed[1]):
         return None
     return int(signed[1]), int(signed[2])

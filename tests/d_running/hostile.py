@@ -324,7 +324,8 @@ CHEATS = {  # wrong answers that a plain verdict takes for right ones: (test pro
         'extern(C) int memcmp(const void* a, const void* b, size_t n) { return 0; } string f_filled(int n) { return "xxx"; }',
     ),
 }
-MAY_PASS = frozenset(("array_of_all_memory", "reads_zeros_by_assembler", "writes_bad_assembler"))
-"""Right programs, since the compiler says nothing against them."""
+MAY_PASS = frozenset(("array_of_all_memory", "opens_a_descriptor_again", "reads_zeros_by_assembler", "writes_bad_assembler"))
+"""Right programs, since the compiler says nothing against them, or what they reach is their own."""
+MAY_PASS_PLAIN = MAY_PASS | {*CHEATS, "replaces_write"}
 NEEDS_ISOLATION = frozenset(("sees_which_files_exist", "sees_a_home", "sees_a_device"))
 """What only namespaces keep out of sight."""
