@@ -1,6 +1,6 @@
-"""What judging costs: processor seconds a sample, plain, by default and in fast mode, with verdicts and words compared.
+"""What judging costs: processor seconds a sample, naive and in each mode of the judge, with verdicts and words compared.
 
-Plain is what anybody would do: one ``ldmd2`` command per file, and the program's own ``writefln`` read from its output.
+Naive is what anybody would do: one ``ldmd2`` command per file, and the program's own ``writefln`` read from its output.
 """
 
 import argparse
@@ -17,12 +17,13 @@ from tqdm import tqdm
 
 from d_running.compiler import SOURCE_NAME
 from d_running.dataset import Sample, load_samples
-from d_running.execution import Verdict, faithful_words
+from d_running.execution import Verdict
 from d_running.harness import plain_program
 from d_running.java_text import natural_java
 from d_running.java_to_d import RULES, translate_java
 from d_running.translate import d_function
 from d_running.unit_test import Result, UnitTestConfig, read_translations, run_unit_tests
+from d_running.words import faithful_words
 from util.errors import BenchmarkError
 from util.files import write_text
 
@@ -41,7 +42,7 @@ def _used() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def plain_verdict(program: str, run_limit: int) -> Verdict:
+def naive_verdict(program: str, run_limit: int) -> Verdict:
     """The verdict of one ``ldmd2`` command and one run, with the limits that the judge has too."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / SOURCE_NAME).write_bytes(program.encode("utf-8", "surrogateescape"))
@@ -88,7 +89,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, help="how many to judge, evenly spread; by default all")
     parser.add_argument("--jobs", type=int, default=1, help="how many to judge at a time (%(default)s)")
     parser.add_argument("--run_limit", type=int, default=2, help="seconds of processor time for a run (%(default)s)")
-    parser.add_argument("--without_plain", action="store_true", help="compare the fast mode with the default only")
+    parser.add_argument("--without_naive", action="store_true", help="compare the judge's modes only")
     arguments = parser.parse_args()
     samples = load_samples(arguments.originals_path, arguments.d_params_path)
     with tempfile.TemporaryDirectory() as scratch:
@@ -107,12 +108,14 @@ def main() -> None:
             return {result.name: _verdict(result) for result in run_unit_tests(folder, samples, output, config)}
 
         ways: dict[str, Callable[[], dict[str, Verdict]]] = {
-            "plain": lambda: {name: plain_verdict(text, arguments.run_limit) for name, text in tqdm(programs.items(), "Plain")},
+            "naive": lambda: {name: naive_verdict(text, arguments.run_limit) for name, text in tqdm(programs.items(), "Naive")},
+            "plain": lambda: judged("plain", plain_verdict=True),
             "default": lambda: judged("default"),
+            "plain fast": lambda: judged("plain fast", plain_verdict=True, fast_judge=True),
             "fast": lambda: judged("fast", fast_judge=True),
         }
-        if arguments.without_plain:
-            del ways["plain"]
+        if arguments.without_naive:
+            del ways["naive"]
         seconds, verdicts = {}, {}
         for way, work in ways.items():
             seconds[way], verdicts[way] = processor_seconds(work)
@@ -121,7 +124,7 @@ def main() -> None:
     sys.stdout.write(f"{count} samples: {', '.join(f'{kind} {number}' for kind, number in counts.most_common())}\n")
     for way, used in seconds.items():
         different = [name for name, verdict in verdicts[way].items() if verdict != verdicts[first][name]]
-        sys.stdout.write(f"{way:8} {used / count:.4f} CPU s a sample, ratio {seconds[first] / used:.2f}, {len(different)} verdicts differ\n")
+        sys.stdout.write(f"{way:10} {used / count:.4f} CPU s a sample, ratio {seconds[first] / used:.2f}, {len(different)} verdicts differ\n")
         for name in different[:5]:
             sys.stdout.write(f"  {name}: {verdicts[first][name]} and {verdicts[way][name]}\n")
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d_running.config import DEFAULT_COMPILER
-from d_running.harness import RUNNER_SOURCE
+from d_running.harness import RUNNER_SOURCE, VALUES_SOURCE
 from util.errors import UserError
 
 SOURCE_NAME = "translation.d"
 """Every sample is compiled under this name, in a folder of its own: messages name no temporary path, and any ID will do."""
 LIBRARY_NAME = "translation.so"
 _OBJECT_NAME = "translation.o"
+TOOLS = "../tools"
+"""Where a command finds the files of its `Toolchain`, from the folder that it runs in."""
 
 # Many small page faults are a fifth of a compilation; glibc can ask for large pages.
 BUILD_ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=67108864:glibc.malloc.mmap_threshold=1073741824"}
@@ -25,7 +27,7 @@ BUILD_ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.top_
 _GDC_LOCATION = re.compile(r"^(?P<file>[^\s:]+\.di?):(?P<line>\d+)(?::\d+)?: (?P<kind>error|note): ", re.MULTILINE)
 _LDC_REGISTRATION = re.compile(r"/\S*/ldc_rt\.dso\.o(?:bj)?")
 _GDC_TOOL = re.compile(r"^(?P<tool>\w+): error: ", re.MULTILINE)
-_GDC_OBJECT = re.compile(r"/\S*/cc\w{6}\.o\b")
+_GDC_OBJECT = re.compile(r"(?<!\S)/\S*/cc\w{6}\.o\b")
 _GDC_MARKS = {"error": "Error: ", "note": "       "}
 
 
@@ -39,6 +41,7 @@ class _Kind:
         check: to compile without output, for the messages alone.
         to_object: to compile to an object that a shared library can take.
         all_errors: to stop only at the end.
+        progress: to say on standard output which module it is at.
         output: the flag in front of the output's name.
         shared_runtime: to link with the shared runtime and library.
     """
@@ -49,6 +52,7 @@ class _Kind:
     check: tuple[str, ...]
     to_object: tuple[str, ...]
     all_errors: tuple[str, ...]
+    progress: tuple[str, ...]
     output: str
     shared_runtime: tuple[str, ...]
 
@@ -61,6 +65,7 @@ _KINDS = (
         check=("-o-",),
         to_object=("-relocation-model=pic", "-c"),
         all_errors=("-verrors=0",),
+        progress=("-v",),
         output="-of=",
         shared_runtime=("-link-defaultlib-shared", "-L--no-as-needed", "-L--export-dynamic", "-v"),
     ),
@@ -71,6 +76,7 @@ _KINDS = (
         check=("-o-",),
         to_object=("-fPIC", "-c"),
         all_errors=("-verrors=0",),
+        progress=("-v",),
         output="-of=",
         shared_runtime=("-fPIC", "-defaultlib=libphobos2.so", "-L--no-as-needed", "-L--export-dynamic"),
     ),
@@ -81,6 +87,7 @@ _KINDS = (
         check=("-fsyntax-only",),
         to_object=("-fPIC", "-c"),
         all_errors=(),
+        progress=(),
         output="-o",
         shared_runtime=("-shared-libphobos", "-Wl,--no-as-needed", "-Wl,--export-dynamic"),
     ),
@@ -116,13 +123,20 @@ class Compiler:
         home = Path(self.path).resolve().parent.parent
         return home.parent if home.name == "linux" else home
 
+    @property
+    def files(self) -> list[str]:
+        """The folders of its own that it reads, beside the system's."""
+        return [] if str(self.home) in ("/", "/usr", "/usr/local") else [str(self.home)]
+
     def check_command(self) -> list[str]:
         """Compile without output, for the messages alone."""
         return [self.path, *self._kind.flags, *self._kind.check, SOURCE_NAME]
 
     def compile_command(self, sources: Sequence[str] = (SOURCE_NAME,)) -> list[str]:
         """Compile to one object; linking apart keeps a ``pragma(lib, …)`` of the source from reaching the linker."""
-        flags = [*self._kind.flags, *self._kind.to_object, *(self._kind.all_errors if len(sources) > 1 else ())]
+        flags = [*self._kind.flags, *self._kind.to_object, f"-I{TOOLS}"]
+        if len(sources) > 1:
+            flags += [*self._kind.all_errors, *self._kind.progress]
         return [self.path, *flags, f"{self._kind.output}{_OBJECT_NAME}", *sources]
 
     def plain_command(self) -> list[str]:
@@ -168,12 +182,14 @@ class Toolchain:
 
     Attributes:
         link_command: links the object that `Compiler.compile_command` makes to ``LIBRARY_NAME``.
-        runner: path of the compiled `runner`.
+        runner: the compiled `runner`, in `TOOLS`.
         libraries: the files and folders that it needs to run.
     """
 
+    runner = f"{TOOLS}/runner"
+
     def __init__(self, compiler: Compiler, folder: Path) -> None:
-        """Compile the runner into ``folder``.
+        """Make what belongs into `TOOLS` in ``folder``.
 
         Raises:
             UserError: if there is no linker, or the compiler cannot compile and link a program.
@@ -181,17 +197,19 @@ class Toolchain:
         linker = shutil.which("ld")
         if linker is None:
             raise UserError("The linker ld is missing; install binutils (Debian and Ubuntu: apt install binutils).")
-        self.runner = str(folder / "runner")
-        said = _call(compiler.runner_command(Path(self.runner)))
-        exported = folder / "exported.map"
-        exported.write_text("{ global: _Dmain; kecode_*; local: *; };\n")
-        flags = ["-shared", "--eh-frame-hdr", f"--version-script={exported}"]
+        runner = folder / "runner"
+        said = _call(compiler.runner_command(runner))
+        (folder / "exported.map").write_text("{ global: _Dmain; kecode_*; local: *; };\n")
+        shutil.copy(VALUES_SOURCE, folder)
+        flags = ["-shared", "--eh-frame-hdr", f"--version-script={TOOLS}/exported.map"]
         if registration := _LDC_REGISTRATION.search(said):  # LDC's own link drops what is never called, and adds this object
             flags += ["--gc-sections", registration.group()]
         self.link_command = [linker, *flags, "-o", LIBRARY_NAME, _OBJECT_NAME]
-        loaded = _call([self.runner], {"LD_TRACE_LOADED_OBJECTS": "1"})
+        loaded = _call([str(runner)], {"LD_TRACE_LOADED_OBJECTS": "1"})
         paths = {os.path.realpath(word) for word in loaded.split() if word.startswith("/")}
         self.libraries = sorted({str(Path(path).parent) for path in paths})
+        for path in (folder, *folder.iterdir()):  # commands may run as another user
+            path.chmod(0o755)
 
 
 def _call(command: list[str], environment: dict[str, str] | None = None) -> str:

@@ -31,7 +31,9 @@ class UnitTestConfig:
     invalidate_cache: bool = flag(False, "judge everything anew")
     d_compiler: str = flag(DEFAULT_COMPILER, "an LDC, DMD or GDC, by name or path")
     fast_judge: bool = flag(False, "compile many translations by one command; the verdicts are the same")
-    strict_verdict: bool = flag(False, "keep the expected results out of the programs that judge")
+    plain_verdict: bool = flag(
+        False, "let programs compare with the expected results themselves, as the original does; deceivable", former_opposite="strict_verdict"
+    )
 
     def __post_init__(self) -> None:
         """See that the limits are positive.

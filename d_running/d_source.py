@@ -14,6 +14,7 @@ _OPAQUE = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
+_EDGES = {opens: re.compile(f"{re.escape(opens)}|{re.escape(closes)}") for opens, closes in (_CLOSING | {"/+": "+/"}).items()}
 _MASK = "\0"
 _CONTINUES = frozenset(("in", "out", "do", "body", "if"))
 """Words that may follow a function's parameters behind an empty line."""
@@ -38,22 +39,22 @@ def mask_opaque(text: str) -> str:
     while found := _OPAQUE.search(text, end):
         parts.append(text[end : found.start()])
         if found["comment"]:
-            end = _end_of_nested(text, found.start(), "/+", "+/", "")
+            end = _end_of_nested(text, found.start(), "/+", "")
         elif opens := found["opens"]:
-            end = _end_of_nested(text, found.start("opens"), opens, _CLOSING[opens], '"')
+            end = _end_of_nested(text, found.start("opens"), opens, '"')
         else:
             end = found.end()
         parts.append(_MASK * (end - found.start()))
     return "".join(parts) + text[end:]
 
 
-def _end_of_nested(text: str, start: int, opens: str, closes: str, last: str) -> int:
+def _end_of_nested(text: str, start: int, opens: str, last: str) -> int:
     """Where what opens at ``start`` ends, ``last`` included; the end of the text if it does not close."""
     depth = 0
-    for edge in re.finditer(f"{re.escape(opens)}|{re.escape(closes)}", text[start:]):
+    for edge in _EDGES[opens].finditer(text, start):
         depth += 1 if edge.group() == opens else -1
         if depth == 0:
-            end = start + edge.end()
+            end = edge.end()
             return end + len(last) if text.startswith(last, end) else end
     return len(text)
 
@@ -74,6 +75,7 @@ def _first_function(text: str) -> tuple[str, str] | None:
     code = mask_opaque(text)
     starts = [0]  # where a declaration may begin: behind the last one, and behind sentences in front of it
     opened: list[str] = []
+    braces = 0  # of them
     name: str | None = None
     closed = 0  # where the last outermost block ended
     for edge in _EDGE.finditer(code):
@@ -84,9 +86,11 @@ def _first_function(text: str) -> tuple[str, str] | None:
                     name, start = _declared(code, starts, position)
                 is_contract = _CONTRACT.search(code, closed, position) is not None
             opened.append(char)
+            braces += char == "{"
         elif char == "}":
-            if "{" not in opened:
+            if not braces:
                 return None
+            braces -= 1
             while opened.pop() != "{":
                 pass
             closed = position + 1

@@ -1,32 +1,49 @@
 """One translation judged: compiled with its test program, linked, run confined, and its verdict read."""
 
+import hashlib
+import logging
+import math
 import os
 import queue
 import re
 import secrets
 import shutil
-import tempfile
+import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
 from d_running.compiler import BUILD_ENVIRONMENT, LIBRARY_NAME, SOURCE_NAME, Compiler, Toolchain
-from d_running.harness import MARKER, plain_program, reporting_program, shared_program
-from d_running.sandbox import Command, Launcher, Outcome, Tier
-from d_running.strict import VALUES_SOURCE, StrictTest, strict_test
+from d_running.harness import MARKER, plain_program, render_test_program, reporting_program, shared_program
+from d_running.sandbox import Command, Launcher, Outcome, Tier, Trouble, hand_over
+from d_running.strict import StrictTest, strict_test
+from d_running.words import faithful_words, printable
+from d_running.workplace import check_room, working_folder
+from util.errors import UserError
 
-ErrorKind = Literal["No", "Compilation", "RuntimeError", "TimeoutExpired", "Correctness", "Exception"]
+ErrorKind = Literal["No", "Compilation", "RuntimeError", "TimeoutExpired", "Correctness", "Exception", "NotJudged"]
 
 _GIB = 1 << 30
 # Wall time is only for programs that sleep: a busy machine must not turn a slow program into a failed one.
 _WALL_FACTOR = 4
+# Of processor time, for a batch: more than twice what it takes. An endless compilation costs its neighbours no more than that.
+_BATCH_SECONDS, _BATCH_FACTOR = 2, 1.0
+_LONGEST_VALUE = (1 << 20) + (1 << 13)
+"""Bytes that `kecode_values` sends for one value, at most."""
+# Signals that a program can cause itself, where system calls are filtered; and all that a compiler does.
+_OWN_SIGNALS = frozenset(
+    getattr(signal, f"SIG{name}") for name in ("ILL", "TRAP", "ABRT", "BUS", "FPE", "SEGV", "PIPE", "SYS", "XCPU", "XFSZ", "STKFLT")
+)
 
-_SECRET_NAME = re.compile(r"kecode_[0-9a-f]{16}")
+_NAME = re.compile(r"kecode_[0-9a-f]{16}")
+_PROGRESS = re.compile(r"^(?:parse|importall|semantic\d?|code)\s+(kecode_[0-9a-f]{16})\b", re.MULTILINE)
 _LOCATION = re.compile(rf"^{re.escape(SOURCE_NAME)}\((\d+)", re.MULTILINE)
-_BACKTRACE = re.compile(r"^-{10,}$.*", re.MULTILINE | re.DOTALL)
-_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}|\b[0-9a-f]{12,16}\b")
+_TROUBLED = re.compile(r"No space left|Disk quota|Input/output error|Cannot allocate memory|[Oo]ut of memory|Too many open files")
+_CONTROL = render_test_program("int", ["int"], [[1]], [2]), "int f_filled(int n) { return n + 1; }"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,7 @@ class Verdict:
     """What is to be said of one program.
 
     Attributes:
-        error: the kind of failure, "No" for none.
+        error: the kind of failure, "No" for none; "NotJudged" where the judge had trouble, which is no verdict.
         description: the compiler's or the program's own words, the same on every run.
         correct, total: tests passed and tests run; both 0 where nothing could run.
         is_final: whether a quieter machine would say the same; only then may the verdict be kept.
@@ -50,45 +67,79 @@ class Verdict:
 class Judge:
     """Judges programs with one compiler in one sandbox tier; a context manager, usable from ``jobs`` threads at a time."""
 
-    def __init__(self, compiler: Compiler, tier: Tier, jobs: int, compile_limit: int, run_limit: int, strict: bool = False) -> None:
-        """``compile_limit`` and ``run_limit`` are seconds of processor time; with ``strict``, programs do not hold the expected results."""
+    def __init__(self, compiler: Compiler, tier: Tier, jobs: int, compile_limit: int, run_limit: int, plain: bool = False) -> None:
+        """``compile_limit`` and ``run_limit`` are seconds of processor time; with ``plain``, programs hold and compare the expected results."""
         self._compiler, self._tier, self._jobs = compiler, tier, jobs
-        self._compile_limit, self._run_limit, self._strict = compile_limit, run_limit, strict
+        self._compile_limit, self._run_limit, self._plain = compile_limit, run_limit, plain
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="d_running_")))
-            self._toolchain = Toolchain(self._compiler, self._folder)
-            self._launchers: queue.SimpleQueue[Launcher] = queue.SimpleQueue()
-            for _ in range(self._jobs):
-                self._launchers.put(stack.enter_context(Launcher(self._tier)))
-            self._stack = stack.pop_all()
+        """Start up, and judge a right program.
+
+        Raises:
+            UserError: if that fails.
+        """
+        try:
+            with ExitStack() as stack:
+                self._folder = stack.enter_context(working_folder())
+                check_room(self._folder)
+                (self._folder / "tools").mkdir()
+                self._toolchain = Toolchain(self._compiler, self._folder / "tools")
+                self._launchers: queue.SimpleQueue[tuple[Launcher, Path]] = queue.SimpleQueue()
+                self._all_launchers = []
+                for number in range(self._jobs):
+                    folder = self._folder / str(number)
+                    shutil.copytree(self._folder / "tools", folder / "tools", copy_function=os.link)
+                    folder.chmod(0o711)
+                    launcher = stack.enter_context(Launcher(self._tier, folder, [*self._compiler.files, *self._toolchain.libraries]))
+                    self._all_launchers.append(launcher)
+                    self._launchers.put((launcher, folder))
+                self._seconds_each = self._control(launcher, folder)
+                self._stack = stack.pop_all()
+        except (Trouble, OSError) as error:
+            raise UserError(f"Nothing can be judged here: {error}.") from error
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
+    def stop(self) -> None:
+        """End what runs now, from any thread; nothing can be judged afterwards."""
+        for launcher in self._all_launchers:
+            launcher.stop()
+
     def judge(self, test_program: str, function: str) -> Verdict:
         """Compile ``function`` with its test program and run it.
 
         Raises:
-            RuntimeError: if the machinery itself fails.
+            Trouble: if the judge itself fails.
         """
         with self._workplace() as (launcher, folder):
-            name = _secret_name()
-            strict = strict_test(test_program, name) if self._strict else None
-            program, changed_line = reporting_program(strict.program if strict else test_program, function, name)
-            plain = plain_program(test_program, function)
-            if strict:
-                changed_line = plain_program(test_program.partition(MARKER)[0] + MARKER, function).count("\n") + 1
-            failure = self._build(launcher, folder, self._compiler.compile_command(), program)
-            if failure and _reaches(failure.description, changed_line):
-                failure = self._build(launcher, folder, self._compiler.check_command(), plain) or failure
-            failure = failure or self._build(launcher, folder, self._toolchain.link_command)
-            verdict = failure or self._run(launcher, folder, "_Dmain", name, strict)
-            if verdict is None:  # the plain link says why, in the linker's words
-                verdict = self._build(launcher, folder, self._compiler.plain_command(), plain) or _NO_VERDICT
-            return _without_name(verdict, name)
+            return self._judge(launcher, folder, test_program, function)
+
+    def _judge(self, launcher: Launcher, folder: Path, test_program: str, function: str) -> Verdict:
+        name, program, test = self._instrumented(test_program, function)
+        plain = plain_program(test_program, function)
+        failure = self._build(launcher, folder, self._compiler.compile_command(), plain_program(program, function))
+        if failure and _reaches(failure.description, plain_program(test_program.partition(MARKER)[0] + MARKER, function).count("\n") + 1):
+            failure = self._build(launcher, folder, self._compiler.check_command(), plain) or failure
+        failure = failure or self._build(launcher, folder, self._toolchain.link_command)
+        verdict = failure or self._run(launcher, folder, "_Dmain", name, test)
+        if verdict is None:  # the plain link says why, in the linker's words
+            verdict = self._build(launcher, folder, self._compiler.plain_command(), plain) or _NO_VERDICT
+        return _without_name(verdict, name)
+
+    def _instrumented(self, test_program: str, function: str) -> tuple[str, str, StrictTest | None]:
+        """A name for the program's module and variables, the test program as it is compiled, and what it compares here.
+
+        A strict program has no secret, so that its name can be the same on every run.
+        """
+        if self._plain:
+            name = f"kecode_{secrets.token_hex(8)}"
+            return name, reporting_program(test_program, name), None
+        digest = hashlib.sha256(f"{test_program}\0{function}".encode("utf-8", "surrogateescape"))
+        name = f"kecode_{digest.hexdigest()[:16]}"
+        test = strict_test(test_program, name)
+        return name, test.program, test
 
     def judge_together(self, programs: dict[str, tuple[str, str]]) -> dict[str, Verdict]:
         """Compile many (test program, function) pairs by one command into one library, and run each in a process of its own.
@@ -97,31 +148,52 @@ class Judge:
             The verdicts, with the keys of ``programs``; those that must be compiled alone or did not compile are left out.
 
         Raises:
-            RuntimeError: if the machinery itself fails.
+            Trouble: if the judge itself fails.
         """
-        keys = {_secret_name(): key for key in programs}
-        strict = {name: strict_test(programs[key][0], name) if self._strict else None for name, key in keys.items()}
+        keys: dict[str, str] = {}
+        tests: dict[str, StrictTest | None] = {}
         sources: dict[str, str] = {}
-        for name, key in keys.items():
-            test_program, function = programs[key]
-            if source := shared_program(test.program if (test := strict[name]) else test_program, function, name):
-                sources[name] = source
+        for key, (test_program, function) in programs.items():
+            name, program, test = self._instrumented(test_program, function)
+            if source := shared_program(program, function, name):
+                keys[name], tests[name], sources[name] = key, test, source
+        verdicts = {}
         with self._workplace() as (launcher, folder):
-            built = self._build_together(launcher, folder, sources)
-            verdicts = {name: self._run(launcher, folder, f"{name}_main", name, strict[name]) for name in built}
-        return {keys[name]: _without_name(verdict, name) for name, verdict in verdicts.items() if verdict}
+            for name in self._build_together(launcher, folder, sources):
+                with suppress(Trouble):  # what has no verdict is judged alone
+                    if verdict := self._run(launcher, folder, f"{name}_main", name, tests[name]):
+                        verdicts[keys[name]] = _without_name(verdict, name)
+        return verdicts
 
     @contextmanager
     def _workplace(self) -> Iterator[tuple[Launcher, Path]]:
         """A launcher and an empty folder, for one thread."""
-        launcher = self._launchers.get()
+        launcher, home = self._launchers.get()
         try:
-            with tempfile.TemporaryDirectory(dir=self._folder) as name:
-                if self._strict:
-                    shutil.copy(VALUES_SOURCE, name)
-                yield launcher, Path(name)
+            with _empty_folder(home / "work") as folder:
+                yield launcher, folder
         finally:
-            self._launchers.put(launcher)
+            self._launchers.put((launcher, home))
+
+    def _control(self, launcher: Launcher, home: Path) -> float:
+        """Judge a right program, in a folder of its own; the processor seconds that its compilation takes.
+
+        Raises:
+            Trouble: if it does not pass.
+        """
+        test_program, function = _CONTROL
+        name, program, test = self._instrumented(test_program, function)
+        with _empty_folder(home / "control") as folder:
+            _write(folder / SOURCE_NAME, plain_program(program, function))
+            compiled = outcome = launcher.run(self._build_command(self._compiler.compile_command(), folder))
+            if _succeeded(outcome):
+                outcome = launcher.run(self._build_command(self._toolchain.link_command, folder))
+            verdict = self._run(launcher, folder, "_Dmain", name, test) if _succeeded(outcome) else None
+            if verdict is None or verdict.error != "No":
+                check_room(folder)
+                said = printable(verdict.description if verdict else outcome.errors + outcome.verdict).strip()
+                raise Trouble(f"a right program does not pass, {said[:300] or _ending(outcome.exit_code)}")
+        return compiled.cpu_seconds
 
     def _build_together(self, launcher: Launcher, folder: Path, sources: dict[str, str]) -> list[str]:
         """Compile and link modules, without those that fail; the names of those that are in the library then.
@@ -131,38 +203,73 @@ class Judge:
         for name, source in sources.items():
             _write(folder / f"{name}.d", source)
         while sources:
+            limit = min(self._compile_limit, math.ceil(_BATCH_SECONDS + _BATCH_FACTOR * self._seconds_each * len(sources)))
             compile_all = self._compiler.compile_command([f"{name}.d" for name in sources])
-            outcome = launcher.run(self._build_command(compile_all, folder))
+            outcome = launcher.run(self._build_command(compile_all, folder, limit))
             if _succeeded(outcome):
                 outcome = launcher.run(self._build_command(self._toolchain.link_command, folder))
-            if _succeeded(outcome):
-                outcome = launcher.run(self._run_command(folder, []))
-            if _succeeded(outcome):
-                return list(sources)
-            failing = sources.keys() & set(_SECRET_NAME.findall(outcome.errors + outcome.verdict))
-            if not failing or outcome.stopped_by in ("cpu", "wall"):
+                if _succeeded(outcome):
+                    outcome = launcher.run(self._run_command(folder, []))
+                if _succeeded(outcome):
+                    return list(sources)
+                failing = set(_NAME.findall(outcome.errors + outcome.verdict))
+            elif outcome.stopped_by in ("cpu", "wall"):  # in the module that it was at last
+                failing = set(_PROGRESS.findall(outcome.verdict)[-1:])
+            else:
+                failing = set(_NAME.findall(outcome.errors))
+            if not failing & sources.keys():
                 return []
             sources = {name: source for name, source in sources.items() if name not in failing}
         return []
 
     def _build(self, launcher: Launcher, folder: Path, argv: list[str], program: str | None = None) -> Verdict | None:
-        """Run a compiler or linker, on ``program`` if that is given; the failure that it shows, None if it shows none."""
+        """Run a compiler or linker, on ``program`` if that is given; the failure that it shows, None if it shows none.
+
+        Raises:
+            Trouble: if it is none of the program's.
+        """
         if program is not None:
             _write(folder / SOURCE_NAME, program)
-        outcome = launcher.run(self._build_command(argv, folder))
+        command = self._build_command(argv, folder)
+        outcome = launcher.run(command)
+        is_doubtful = self._is_doubtful(outcome, folder)
+        if is_doubtful:  # it broke down, or something was short: not the program's failure if it can be otherwise
+            self._control(launcher, folder.parent)
+            outcome = launcher.run(command)
+            self._is_doubtful(outcome, folder)
         if outcome.stopped_by in ("cpu", "wall"):
             text = f"Error: the compiler did not end within {self._compile_limit} s"
             return Verdict("TimeoutExpired", text, is_final=outcome.stopped_by == "cpu")
         if _succeeded(outcome):
             return None
-        messages = self._compiler.worded_alike(outcome.errors).strip()
+        messages = self._compiler.worded_alike(self._words(launcher, folder, outcome.errors)).strip()
         if "Error:" not in messages:  # the compiler broke down, on memory or a bug of its own: no two texts are the same
-            return Verdict("Compilation", f"Error: the compiler ended with {_ending(outcome.exit_code)}")
-        return Verdict("Compilation", messages)
+            messages = f"Error: the compiler ended with {_ending(outcome.exit_code)}"
+        return Verdict("Compilation", messages, is_final=not is_doubtful)
 
-    def _build_command(self, argv: list[str], folder: Path) -> Command:
-        limit = self._compile_limit
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(folder), **BUILD_ENVIRONMENT}
+    def _is_doubtful(self, outcome: Outcome, folder: Path) -> bool:
+        """Whether a build failed in a way that may be the machine's fault.
+
+        Raises:
+            Trouble: if it certainly is.
+        """
+        if _succeeded(outcome) or outcome.stopped_by in ("cpu", "wall"):
+            return False
+        if outcome.exit_code < 0 and -outcome.exit_code not in _OWN_SIGNALS and not outcome.stopped_by:
+            raise Trouble(f"signal {-outcome.exit_code} ended the compiler from outside; perhaps the machine has no memory left")
+        try:
+            check_room(folder)
+        except Trouble:
+            for made in folder.iterdir():
+                if made.suffix != ".d":
+                    made.unlink()
+            check_room(folder)  # there is room without what this program made: it has filled the disk itself
+            return True
+        return not outcome.stopped_by and ("Error:" not in self._compiler.worded_alike(outcome.errors) or bool(_TROUBLED.search(outcome.errors)))
+
+    def _build_command(self, argv: list[str], folder: Path, limit: int | None = None) -> Command:
+        limit = limit or self._compile_limit
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": ".", **BUILD_ENVIRONMENT}
         return Command(
             argv,
             str(folder),
@@ -170,69 +277,96 @@ class Judge:
             limit * _WALL_FACTOR,
             memory_bytes=4 * _GIB,
             output_bytes=1 << 18,
+            verdict_bytes=1 << 18,
             file_bytes=1 << 28,
             may="build",
-            readable=[str(self._folder), str(self._compiler.home)],
+            readable=[str(folder.parent / "tools"), *self._compiler.files],
             environment=environment,
         )
 
     def _run(self, launcher: Launcher, folder: Path, main: str, name: str, test: StrictTest | None) -> Verdict | None:
-        """Run the program whose ``main`` and counts have these symbols in the folder's library; None if it could not be loaded."""
-        outcome = launcher.run(self._run_command(folder, [main, name], key := secrets.token_hex(16)))
+        """Run the program whose ``main`` and counts have these symbols in the folder's library; None if it could not be loaded.
+
+        Raises:
+            Trouble: if something from outside ended it.
+        """
+        key = "" if test else secrets.token_hex(16)
+        outcome = launcher.run(self._run_command(folder, [main] if test else [main, name], key, len(test.expected) if test else 1))
         limit = self._run_limit
         if outcome.stopped_by in ("cpu", "wall"):
             return Verdict("TimeoutExpired", f"Error: the tests did not end within {limit} s", is_final=outcome.stopped_by == "cpu")
         if outcome.exit_code == 1 and outcome.verdict.startswith("not loaded: "):
             return None
+        is_from_outside = outcome.exit_code < 0 and -outcome.exit_code not in _OWN_SIGNALS and not outcome.stopped_by
+        if is_from_outside and self._tier == "landlock+seccomp":
+            raise Trouble(f"signal {-outcome.exit_code} ended the tests from outside; perhaps the machine has no memory left")
         if outcome.stopped_by or outcome.exit_code != 0 or outcome.errors:
-            said = faithful_words(outcome.errors)
-            return Verdict("RuntimeError", said or f"Error: the tests ended with {_ending(outcome.exit_code)}")
-        signed = re.fullmatch(rf"(.*){key} (\d+) (\d+)\n", outcome.verdict, re.DOTALL)
-        correct = None if signed is None else test.passed(signed[1]) if test else int(signed[2])
-        if signed is None or correct is None:
+            said = faithful_words(self._words(launcher, folder, outcome.errors))
+            return Verdict("RuntimeError", said or f"Error: the tests ended with {_ending(outcome.exit_code)}", is_final=not is_from_outside)
+        counts = (test.passed(outcome.verdict), len(test.expected)) if test else _signed_counts(outcome.verdict, key)
+        if counts is None or counts[0] is None:
             return _NO_VERDICT
-        total = int(signed[3])
-        if correct == total > 0:
+        correct, total = counts
+        if correct == total:
             return Verdict("No", "", correct, total)
         return Verdict("Correctness", f"{correct} of {total} tests passed", correct, total)
 
-    def _run_command(self, folder: Path, arguments: list[str], key: str = "") -> Command:
-        library = str(folder / LIBRARY_NAME)
+    def _run_command(self, folder: Path, arguments: list[str], key: str = "", values: int = 1) -> Command:
+        how = "confined" if self._tier == "landlock+seccomp" else "open"
         return Command(
-            [self._toolchain.runner, library, *arguments],
+            [self._toolchain.runner, how, f"./{LIBRARY_NAME}", *arguments],
             str(folder),
             self._run_limit,
             self._run_limit * _WALL_FACTOR,
             memory_bytes=2 * _GIB,
-            verdict_bytes=1 << (26 if self._strict else 16),
-            readable=[library, *self._toolchain.libraries],
+            verdict_bytes=min(1 << 26, values * _LONGEST_VALUE),
+            readable=[str(folder / LIBRARY_NAME), str(folder.parent / "tools"), *self._toolchain.libraries],
             key=key,
         )
+
+    def _words(self, launcher: Launcher, folder: Path, text: str) -> str:
+        """What a command said, without control characters and without the folder's name, which differs from run to run."""
+        for path in (str(folder), launcher.inside(str(folder))):
+            text = text.replace(f"{path}/", "").replace(path, ".")
+        return printable(text)
 
 
 _NO_VERDICT = Verdict("RuntimeError", "Error: the tests ended without their verdict")
 
 
+@contextmanager
+def _empty_folder(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    try:
+        folder.chmod(0o700)
+        hand_over(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _signed_counts(said: str, key: str) -> tuple[int, int] | None:
+    """The counts behind the key, if they can be true: what else a program writes there is not to be trusted."""
+    signed = re.fullmatch(rf"{key} (\d{{1,9}}) (\d{{1,9}})\n", said)
+    if signed is None or not 0 < int(signed[2]) >= int(signed[1]):
+        return None
+    return int(signed[1]), int(signed[2])
+
+
 def _without_name(verdict: Verdict, name: str) -> Verdict:
-    """The verdict with the secret name in its words replaced by that of a plain program's module."""
+    """The verdict with the name in its words replaced by that of a plain program's module."""
     return replace(verdict, description=verdict.description.replace(name, SOURCE_NAME.removesuffix(".d")))
 
 
-def _secret_name() -> str:
-    return f"kecode_{secrets.token_hex(8)}"
-
-
 def _write(file: Path, program: str) -> None:
-    file.write_bytes(program.encode("utf-8", "surrogateescape"))
+    file.unlink(missing_ok=True)
+    with file.open("xb") as written:
+        written.write(program.encode("utf-8", "surrogateescape"))
+    hand_over(file)
 
 
 def _succeeded(outcome: Outcome) -> bool:
     return outcome.exit_code == 0 and not outcome.stopped_by
-
-
-def faithful_words(errors: str) -> str:
-    """A program's error output without what differs from run to run: the backtrace and addresses."""
-    return _ADDRESS.sub("0x…", _BACKTRACE.sub("", errors)).strip()
 
 
 def _reaches(messages: str, line: int) -> bool:

@@ -12,6 +12,7 @@ from util.errors import BenchmarkError
 MARKER = "//TOFILL//"
 FUNCTION_NAME = "f_filled"
 RUNNER_SOURCE = Path(__file__).with_name("runner.d")
+VALUES_SOURCE = Path(__file__).with_name("kecode_values.d")
 
 IMPORTS = "".join(f"import std.{name};\n" for name in ("stdio", "math", "conv", "algorithm"))
 REAL_TYPES = ("float", "double")
@@ -23,10 +24,11 @@ TOLERANCE = "1e-6"
 _REPORT = re.compile(r'writef(?:ln)?\s*\(\s*"#Results:\s*%\w\s*,\s*%\w(?:\\n)?"\s*,(?P<passed>[^,;]+),(?P<total>[^;]+)\)\s*;')
 _MAIN = re.compile(r"\bvoid\s+main\s*\(\s*\)")
 # What a function must not contain to share a binary: what runs outside it or names symbols of its own (module constructors, extern,
-# asm, …), what is only known when the compiler runs (mixins, traits), and what says the module's name. Too many words cost only time.
+# asm, sections, …), what is only known when the compiler runs (mixins, traits), and what says the module's name. Single words, since
+# comments may stand between them. Too many cost only time.
 _UNSHARED = re.compile(
-    r"\b(?:module|pragma|extern|export|asm|mixin|main|translation|static\s+~?this|__\w+|stringof|mangleof|typeid|classinfo|TypeInfo|ModuleInfo"
-    r"|fullyQualifiedName|moduleName|factory|package|core)\b|\bimport\s*\(|\0|\x1a|#"
+    r"\b(?:module|pragma|extern|export|asm|mixin|main|translation|this|__\w+|stringof|mangleof|typeid|classinfo|TypeInfo|ModuleInfo"
+    r"|fullyQualifiedName|moduleName|factory|package|object|core|etc|ldc|gcc|rt|kecode_\w+)\b|\bimport\b(?!\s+std\b)|[\0\x1a#]"
 )
 
 _CLOSE = f"""\
@@ -54,7 +56,8 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "'": "\\'", "\n": "\\n", "\r": "\\r", "\t"
 
 def harness_version() -> str:
     """A digest of the files that decide a verdict; a cached verdict is valid for one version only."""
-    names = ("harness.py", "strict.py", "kecode_values.d", "runner.d", "compiler.py", "execution.py", "sandbox.py", "launcher.py", "confine.py")
+    names = ("harness.py", "strict.py", "kecode_values.d", "runner.d", "compiler.py", "execution.py", "words.py")
+    names += ("sandbox.py", "launcher.py", "confine.py", "isolate.py")
     files = [Path(__file__).with_name(name) for name in names]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
@@ -167,29 +170,32 @@ def plain_program(test_program: str, function: str) -> str:
     return head + function + tail
 
 
-def reporting_program(test_program: str, function: str, name: str) -> tuple[str, int]:
-    """The same program, which leaves its two counts in a variable ``name``; and the line (from 1) where it does so.
+def reporting_program(test_program: str, name: str) -> str:
+    """The same program with its marker, which leaves its two counts in a variable ``name``; no line moves.
 
     Without the templates behind ``writefln`` it compiles about four times faster. ``name`` is a secret of this one
     judgement: what the function prints, calls or exits with is no result, because it cannot name the variable.
     """
-    head, _, tail = test_program.partition(MARKER)
-    report = list(_REPORT.finditer(tail))[-1]
-    before = head + function + tail[: report.start()]
-    after = tail[report.end() :]
-    counts = f"{name} = [{report['passed'].strip()}, {report['total'].strip()}];"
-    # One line, after the last: no line of the program moves, so that the compiler's messages stay those of the plain program.
-    declaration = f"extern(C) __gshared ulong[2] {name};\n"
-    return f"{before}{counts}{after if after.endswith(chr(10)) else after + chr(10)}{declaration}", before.count("\n") + 1
+    report = list(_REPORT.finditer(test_program))[-1]
+    counts = f"{name} = [{report['passed'].strip()}, {report['total'].strip()}];" + "\n" * report.group().count("\n")
+    program = test_program[: report.start()] + counts + test_program[report.end() :]
+    program = program if program.endswith("\n") else program + "\n"
+    return f"{program}extern(C) __gshared ulong[2] {name};\n"
 
 
-def shared_program(test_program: str, function: str, name: str) -> str | None:
-    """The reporting program as the module ``name``, to be compiled together with others; its ``main`` is ``name_main``.
+def without_report(test_program: str) -> str:
+    """The same program without its report; no line moves."""
+    report = list(_REPORT.finditer(test_program))[-1]
+    return test_program[: report.start()] + "{}" + "\n" * report.group().count("\n") + test_program[report.end() :]
+
+
+def shared_program(program: str, function: str, name: str) -> str | None:
+    """``program``, with a marker where ``function`` goes, as the module ``name``, to be compiled with others; its ``main`` is ``name_main``.
 
     None for a program that must be compiled alone, because it could see or disturb the others, or mean something else in such a module.
     """
-    tail, mains = _MAIN.subn(f"extern(C) void {name}_main()", test_program.partition(MARKER)[2])
+    head, _, tail = program.partition(MARKER)
+    tail, mains = _MAIN.subn(f"extern(C) void {name}_main()", tail)
     if mains != 1 or _UNSHARED.search(function):
         return None
-    head = test_program.partition(MARKER)[0]
-    return f"module {name}; {reporting_program(head + MARKER + tail, function, name)[0]}"
+    return f"module {name}; {head}{function}{tail}"

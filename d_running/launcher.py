@@ -1,8 +1,9 @@
 """The small process that starts one untrusted command at a time, under limits (see `sandbox`, which talks to it).
 
-It is started by path as ``python -I -S launcher.py`` and imports little, so that forking it is cheap, and safe whatever
-threads the program around it runs. It reads one JSON request a line and answers with one JSON line. A request is a
-`sandbox.Command` as a dict, with the files that stay readable; ``{"probe": true}`` asks whether this kernel can confine.
+It is started by path as ``python -I -S launcher.py SETTINGS`` and imports little, so that forking it is cheap, and safe whatever
+threads the program around it runs. SETTINGS are JSON: whether to isolate itself, the folder of the work, and what stays visible.
+It says that it is ready, then reads one JSON request a line and answers with one JSON line. A request is a `sandbox.Command` as a dict,
+with the files that stay readable; ``{"probe": true}`` asks whether this kernel can confine.
 """
 
 import fcntl
@@ -18,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-import confine  # a neighbour, found by path: as part of the package it would import too much
+import confine  # neighbours, found by path: as parts of the package they would import too much
+import isolate
 
 VERDICT_DESCRIPTOR, KEY_DESCRIPTOR = 3, 4
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_CHILD_SUBREAPER = 36
 _ADDR_NO_RANDOMIZE = 0x0040000
 _CHUNK = 65536
 
@@ -29,13 +31,24 @@ _CHUNK = 65536
 def main() -> None:
     """Serve requests until standard input ends; Ctrl-C, or the end of the program around it, ends the command too."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    confine.LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    confine.LIBC.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    settings = json.loads(sys.argv[1])
+    try:
+        if settings["isolated"]:
+            isolate.enter(settings["folder"], settings["inside"], settings["visible"])
+    except OSError as error:
+        _say({"ready": False, "reason": str(error)})
+        return
     confine.LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _say({"ready": True})
     for line in sys.stdin:
         request = json.loads(line)
-        answer = {"can_confine": _can_confine()} if "probe" in request else _run(request)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        _say({"can_confine": _can_confine()} if "probe" in request else _run(request))
+
+
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
 def _can_confine() -> bool:
@@ -45,6 +58,7 @@ def _can_confine() -> bool:
         code = 1
         try:
             confine.confine_to_computing("/bin/false", [])
+            confine.restrict_calls()
             code = 0 if confine.is_confined() else 1
         finally:
             os._exit(code)
@@ -56,6 +70,7 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     error_end, error_start = _pipe()
     verdict_end, verdict_start = _pipe()
     key_end, key_start = _pipe()
+    failure_end, failure_start = _pipe()
     os.write(key_start, request["key"].encode())
     os.close(key_start)
     pid = os.fork()
@@ -63,10 +78,10 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
         try:
             _become(request, error_start, verdict_start, key_end)
         except BaseException as error:
-            os.write(verdict_start, f"not started: {error}".encode())
+            os.write(failure_start, str(error).encode())
         finally:
             os._exit(127)
-    for descriptor in (error_start, verdict_start, key_end):
+    for descriptor in (error_start, verdict_start, key_end, failure_start):
         os.close(descriptor)
     output = {error_end: bytearray(), verdict_end: bytearray()}
     most = {error_end: request["output_bytes"], verdict_end: request["verdict_bytes"]}
@@ -74,7 +89,9 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     _kill_group(pid)
     _, status, usage = os.wait4(pid, 0)
     _kill_orphans()
-    for descriptor in output:
+    failure = bytearray()  # its pipe is closed on execution: nothing that was executed can write here
+    _read(failure_end, failure, _CHUNK)
+    for descriptor in (*output, failure_end):
         os.close(descriptor)
     code = os.waitstatus_to_exitcode(status)
     cpu_seconds = usage.ru_utime + usage.ru_stime
@@ -82,7 +99,8 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     if code == -signal.SIGXCPU or (code < 0 and not stopped_by and cpu_seconds >= request["cpu_seconds"]):
         stopped_by = "cpu"
     errors, verdict = (bytes(data[: most[end]]).decode("utf-8", "replace") for end, data in output.items())
-    return {"exit_code": code, "errors": errors, "verdict": verdict, "stopped_by": stopped_by}
+    outcome = {"exit_code": code, "errors": errors, "verdict": verdict, "stopped_by": stopped_by, "cpu_seconds": cpu_seconds}
+    return {"not_started": failure.decode("utf-8", "replace")} if failure else outcome
 
 
 def _pipe() -> tuple[int, int]:
@@ -98,10 +116,11 @@ def _pipe() -> tuple[int, int]:
 def _become(request: dict[str, Any], errors: int, verdict: int, key: int) -> None:
     """Turn this forked child into the command."""
     os.setsid()
-    confine.LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    confine.LIBC.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     confine.LIBC.personality(_ADDR_NO_RANDOMIZE)  # the same fault, the same way, on every run
     nothing = os.open("/dev/null", os.O_RDWR)
-    for source, target in ((nothing, 0), (nothing, 1), (errors, 2), (verdict, VERDICT_DESCRIPTOR), (key, KEY_DESCRIPTOR)):
+    said = verdict if request["may"] == "build" else nothing
+    for source, target in ((nothing, 0), (said, 1), (errors, 2), (verdict, VERDICT_DESCRIPTOR), (key, KEY_DESCRIPTOR)):
         os.dup2(source, target)
     if request["filter_descriptor"]:  # bubblewrap installs it, at the last moment
         filters = os.memfd_create("filter", 0)
@@ -123,11 +142,22 @@ def _become(request: dict[str, Any], errors: int, verdict: int, key: int) -> Non
         if most == resource.RLIM_INFINITY or most >= amount + more:
             resource.setrlimit(kind, (amount, amount + more))
     argv = request["argv"]
-    if request["confined"] and request["may"] == "compute":
+    computes = request["may"] == "compute"
+    if request["confined"] and computes:
         confine.confine_to_computing(argv[0], request["readable"])
     elif request["confined"]:
         confine.confine_to_building(request["folder"], request["readable"])
+    if request["confined"] and (computes or _is_for_all(argv[0])):  # a compiler may lie where only root can read
+        isolate.drop_root(request["nobody"])
+        confine.LIBC.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # which a change of user resets
+    if request["confined"] and computes:
+        confine.restrict_calls()
     confine.execute(argv, request["environment"])
+
+
+def _is_for_all(path: str) -> bool:
+    """Whether everybody may execute the file ``path``."""
+    return all(place.stat().st_mode & 1 for place in (Path(path), *Path(path).parents))
 
 
 def _wait(pid: int, output: dict[int, bytearray], deadline: float, most: dict[int, int]) -> str:

@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 INSTRUCTION = (
-    "Translate the following Java function to its equivalent function in the D programming language (dlang). "
-    "Only provide the completed function."
+    "Translate the following Java function to its equivalent function in the D programming language (dlang). Only provide the completed function."
 )
 ANSWER_OPENING = "```d\n"
 ANSWER_CLOSING = "\n```"

@@ -1,23 +1,20 @@
-"""Test programs that do not hold the expected results: each returned value goes out, and is compared here.
+"""Test programs that do not hold the expected results: each returned value goes out, and is counted and compared here.
 
-By default a program compares for itself, and reports what only the end of its own ``main`` can: the translation cannot name the
-variable of the counts, and has not the key that signs them. That does not stop a translation whose function returns a value of its own
-type that equals everything, that declares a function which the comparison calls (``fabs``, ``isNaN``, C's ``memcmp``), or that searches
-and changes its own memory. Here none of these helps: what is not in the program, the translation can only give by computing it. What
-stays possible is to recognise the inputs, which are the same in every run, and to answer them from a table.
+A plain test program compares for itself. A translation can then have its function return a value of its own type that equals everything,
+declare a function which the comparison calls (``fabs``, ``isNaN``, C's ``memcmp``), change the counts through the members of its module,
+or search its own memory. Here none of these helps: neither results nor counts nor keys are in the program, its files or its arguments, and
+what is not there the translation can only give by computing it. What stays possible is to recognise the inputs, which are the same in
+every run, and to answer them from a table.
 """
 
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from d_running.harness import FUNCTION_NAME, INTEGER_BITS, MARKER, TOLERANCE
+from d_running.harness import FUNCTION_NAME, INTEGER_BITS, MARKER, TOLERANCE, without_report
 from util.errors import BenchmarkError
-
-VALUES_SOURCE = Path(__file__).with_name("kecode_values.d")
 
 _RESULTS = re.compile(r"(?P<type>\w+(?:\[\])+)\s+results\s*=\s*(?=\[)")
 _CALL = re.compile(rf"\b{FUNCTION_NAME}\s*\(")
@@ -32,10 +29,9 @@ _ESCAPE = re.compile(
     r"\\(?:x(?P<byte>[\da-fA-F]{2})|u(?P<point>[\da-fA-F]{4})|U(?P<long_point>[\da-fA-F]{8})|(?P<octal>[0-7]{1,3})|(?P<letter>.))", re.DOTALL
 )
 _LETTERS = {"n": 10, "r": 13, "t": 9, "a": 7, "b": 8, "f": 12, "v": 11}
-_SENT = re.compile(r"[\[\]]|(?P<kind>[iu])(?P<size>[1248]):(?P<integer>-?\d+) |(?P<real>[fdr]):(?P<bits>[\da-f]{16})(?P<inexact>~?) ")
-
-_LONGEST = 1 << 20
-"""Of a returned value's text; `kecode_values` cuts longer ones off, and no expected result is as long."""
+_SENT = re.compile(r"(?P<kind>[iu])(?P<size>[1248]):(?P<integer>-?\d{1,20}) |(?P<real>[fdr]):(?P<bits>[\da-f]{16})(?P<inexact>~?) ")
+# Bytes of what an expected value can be; a smaller one was not sent by `kecode_values`.
+_BYTES = {"bool": 1, "byte": 1, "ubyte": 1, "char": 1, "string": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "long": 8, "ulong": 8}
 
 Value = int | float | list["Value"]
 
@@ -47,43 +43,59 @@ class StrictTest:
     Attributes:
         program: it, with the marker.
         expected: the results; strings and their characters as numbers, as D compares them.
-        is_float: whether they are reals of 32 bits.
+        kind: the type of their numbers, such as "int" for an array of int arrays.
         is_exact: whether they are compared by ``==``, otherwise with the test programs' tolerance.
     """
 
     program: str
     expected: list[Value]
-    is_float: bool
+    kind: str
     is_exact: bool
 
     def passed(self, sent: str) -> int | None:
-        """How many of the values in ``sent``, one a line, are as expected; None if they are not the returned values of this test."""
-        lines = sent.splitlines()
-        if len(lines) != len(self.expected):
-            return None
-        try:
-            return sum(len(line) <= _LONGEST and self._same(expected, _received(line)) for expected, line in zip(self.expected, lines, strict=True))
-        except ValueError:
-            return None
+        """How many of the values in ``sent``, one a line, are as expected; None if there is not one for each input, and then "end".
 
-    def _same(self, expected: Value, received: Any) -> bool:
-        if isinstance(expected, list) or isinstance(received, list):
-            both = isinstance(expected, list) and isinstance(received, list) and len(expected) == len(received)
-            return both and all(map(self._same, expected, received))
-        kind, size, value, is_all = received
-        if kind in "iu":
+        Whoever wrote ``sent`` is not to be trusted: no more of a line is read than an expected value is long.
+        """
+        lines = sent.split("\n")
+        if lines[-2:] != ["end", ""] or len(lines) != len(self.expected) + 2:
+            return None
+        return sum(self._end(expected, line, 0) == len(line) for expected, line in zip(self.expected, lines, strict=False))
+
+    def _end(self, expected: Value, line: str, position: int) -> int:
+        """Where the text of a value equal to ``expected`` ends that begins at ``position``; -1 if there is none."""
+        if isinstance(expected, list):
+            if not line.startswith("[", position):
+                return -1
+            position += 1
+            for element in expected:
+                position = self._end(element, line, position)
+                if position < 0:
+                    return -1
+            return position + 1 if line.startswith("]", position) else -1
+        token = _SENT.match(line, position)
+        return token.end() if token and self._is(expected, token) else -1
+
+    def _is(self, expected: int | float, token: re.Match[str]) -> bool:
+        """Whether D's ``==``, or the test programs' ``close``, finds the sent number equal."""
+        if token["kind"]:
+            size = int(token["size"])
             wrapped = int(expected) % (1 << 8 * size)
-            return value == (wrapped - (1 << 8 * size) if kind == "i" and wrapped >> (8 * size - 1) else wrapped)
-        expected = _single(expected) if self.is_float or kind == "f" else float(expected)
+            signed = wrapped - (1 << 8 * size) if token["kind"] == "i" and wrapped >> (8 * size - 1) else wrapped
+            return size >= _BYTES.get(self.kind, 9) and int(token["integer"]) == signed
+        value, kind = struct.unpack(">d", bytes.fromhex(token["bits"]))[0], token["real"]
+        expected = _single(expected) if self.kind == "float" or kind == "f" else float(expected)
+        if kind == "f" and self.kind == "double":
+            return False
         if self.is_exact:
-            return value == expected and is_all
+            return value == expected and not token["inexact"]
         if value == expected or (value != value and expected != expected):
             return True
         return abs(expected) != float("inf") and abs(expected - value) <= float(TOLERANCE) * abs(expected)
 
 
 def strict_test(test_program: str, name: str) -> StrictTest:
-    """The test program with its results taken out and its call's value sent by `kecode_values`, imported as ``name_values``.
+    """The test program without results and report, its call's value sent by `kecode_values`, imported as ``name_values``.
 
     No line moves. The comparison stays, so that what does not compile as a comparison does not compile here.
 
@@ -104,8 +116,8 @@ def strict_test(test_program: str, name: str) -> StrictTest:
     close = _closing(tail, calls[0].end())
     call = f"{name}_values.send!(typeof(results[0]))({tail[calls[0].start() : close]})"
     program = head + marker + tail[: declaration.end()] + blank + tail[end : calls[0].start()] + call + tail[close:]
-    program = program if program.endswith("\n") else program + "\n"
-    return StrictTest(f"{program}import {name}_values = kecode_values;\n", expected, kind.startswith("float"), is_exact)
+    program = without_report(program if program.endswith("\n") else program + "\n")
+    return StrictTest(f"{program}import {name}_values = kecode_values;\n", expected, kind.partition("[")[0], is_exact)
 
 
 def _closing(text: str, position: int) -> int:
@@ -181,34 +193,6 @@ def _pieces(text: str, code: Any) -> Iterator[bytes]:
         yield code(escape)
         end = escape.end()
     yield text[end:].encode()
-
-
-def _received(line: str) -> Any:
-    """A line that `kecode_values.send` has written: nested lists of (kind, bytes, value, whether that is all of it).
-
-    Raises:
-        ValueError: if it is no such line.
-    """
-    stack: list[list[Any]] = [[]]
-    position = 0
-    while position < len(line):
-        token = _SENT.match(line, position)
-        if token is None or (token.group() == "]" and len(stack) == 1):
-            raise ValueError(line)
-        position = token.end()
-        if token.group() == "[":
-            stack.append([])
-        elif token.group() == "]":
-            done = stack.pop()
-            stack[-1].append(done)
-        elif token["kind"]:
-            stack[-1].append((token["kind"], int(token["size"]), int(token["integer"]), True))
-        else:
-            value = struct.unpack(">d", bytes.fromhex(token["bits"]))[0]
-            stack[-1].append((token["real"], 8, value, not token["inexact"]))
-    if len(stack) != 1 or len(stack[0]) != 1:
-        raise ValueError(line)
-    return stack[0][0]
 
 
 def _single(value: float) -> float:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +20,10 @@ from d_running.config import UnitTestConfig
 from d_running.dataset import Sample, load_samples
 from d_running.execution import ErrorKind, Judge, Verdict
 from d_running.harness import harness_version, plain_program
-from d_running.sandbox import Tier, choose_tier
+from d_running.sandbox import Tier, Trouble, choose_tier
 from d_running.strict import strict_test
 from util.cli import ArgumentParser
-from util.errors import BenchmarkError
+from util.errors import BenchmarkError, UserError
 from util.files import read_json, write_json
 from util.flags import add_flags
 
@@ -42,7 +43,7 @@ class Result:
     Attributes:
         path: "ID.d".
         success: whether every test passed.
-        error: what kind of failure, "No" for none.
+        error: what kind of failure, "No" for none; "NotJudged" where the judge had trouble (see `Verdict`).
         description: the compiler's or the program's own words.
         correct, total: tests passed and tests run; both 0 where nothing could run.
     """
@@ -65,7 +66,7 @@ def run_unit_tests(translations: Path, samples: list[Sample], output: Path, conf
 
     Args:
         translations: folder of ID.d files, each a D function ``f_filled``. A sample without a file or with a problem fails with
-            "Exception"; so does, with ``strict_verdict``, one whose test program does not allow that.
+            "Exception"; so does one whose test program is not of KECode's form, without ``plain_verdict``.
         samples: what to judge.
         output: folder for the two files.
 
@@ -74,20 +75,21 @@ def run_unit_tests(translations: Path, samples: list[Sample], output: Path, conf
 
     Raises:
         BenchmarkError: if the folder does not exist or holds no translation of these samples.
-        UserError: if there is no compiler or no containment.
+        UserError: if there is no compiler, no containment or no room. Also, when all others are judged, cached and written, if the judge
+            had trouble with some (see `Verdict`), which says nothing about them.
     """
     compiler, tier = find_compiler(config.d_compiler), choose_tier(config.allow_unsafe_execution)
     functions = read_translations(Path(translations), samples)
     limits = [config.compile_limit, config.run_limit]
-    salt = [compiler.version, compiler.front_end, compiler.flags, tier, *limits, config.strict_verdict, harness_version()]
-    problems = {sample.name: problem for sample in samples if (problem := _problem(sample, functions, config.strict_verdict))}
+    salt = [compiler.version, compiler.front_end, compiler.flags, tier, *limits, config.plain_verdict, harness_version()]
+    problems = {sample.name: problem for sample in samples if (problem := _problem(sample, functions, config.plain_verdict))}
     programs = {sample.name: (sample.test_program, functions[sample.name]) for sample in samples if sample.name not in problems}
     keys = {name: _digest([*salt, plain_program(*program)]) for name, program in programs.items()}
     verdicts = {} if config.invalidate_cache else {key: known for key in keys.values() if (known := _known(_cache_file(config.cache_dir, key)))}
     to_judge = {key: programs[name] for name, key in keys.items() if key not in verdicts}
     if to_judge:
         jobs = config.jobs or os.cpu_count() or 1
-        judge = Judge(compiler, tier, jobs, *limits, config.strict_verdict)
+        judge = Judge(compiler, tier, jobs, *limits, config.plain_verdict)
         for key, verdict in _judge_all(judge, to_judge, jobs, BATCH if config.fast_judge else 0):
             verdicts[key] = verdict
             if verdict.is_final:
@@ -96,20 +98,30 @@ def run_unit_tests(translations: Path, samples: list[Sample], output: Path, conf
     results = [_result(sample.name, not_judged.get(sample.name) or verdicts[keys[sample.name]]) for sample in samples]
     results.sort(key=lambda result: result.name)
     write_json(Path(output) / RESULTS_FILE, [asdict(result) for result in results])
-    write_json(Path(output) / RESULTS_INFO_FILE, _info(compiler, tier, config.strict_verdict, results))
+    write_json(Path(output) / RESULTS_INFO_FILE, _info(compiler, tier, not config.plain_verdict, results))
     log.info("%d of %d translations pass; %d programs were judged, the others known.", _passed(results), len(results), len(to_judge))
+    if not_judged := [result for result in results if result.error == "NotJudged"]:
+        first = not_judged[0]
+        raise UserError(
+            f"{len(not_judged)} of {len(results)} translations could not be judged, first {first.path} ({first.description}); "
+            f"the others are kept, and when that is mended this judges only these again: {_retry_command()}"
+        )
     return results
 
 
-def _problem(sample: Sample, functions: dict[str, str], strict_verdict: bool) -> str:
+def _retry_command() -> str:
+    return shlex.join(word for word in sys.orig_argv if word != "--invalidate_cache")
+
+
+def _problem(sample: Sample, functions: dict[str, str], plain_verdict: bool) -> str:
     """Why a sample cannot be judged; else ""."""
     if sample.problem or sample.name not in functions:
         return sample.problem or "there is no translation of this sample"
     try:
-        if strict_verdict:
+        if not plain_verdict:
             strict_test(sample.test_program, "")
     except BenchmarkError as error:
-        return f"the test program cannot be judged with --strict_verdict: {error}"
+        return f"the test program cannot be judged without --plain_verdict: {error}"
     return ""
 
 
@@ -135,7 +147,8 @@ def read_translations(folder: Path, samples: list[Sample]) -> dict[str, str]:
 def _judge_all(judge: Judge, programs: dict[str, tuple[str, str]], jobs: int, batch: int) -> Iterator[tuple[str, Verdict]]:
     """Judge (test program, function) pairs in parallel; each key comes with its verdict as soon as it is there.
 
-    With a ``batch`` size, programs are judged together in batches first, and alone where that gave no verdict.
+    With a ``batch`` size, programs are judged together in batches first, and alone where that gave no verdict. Where the judge had
+    trouble, it tries once more when all others are done.
     """
     left = dict(programs)
     progress = tqdm(desc="Compiling and running", total=len(programs), disable=None)
@@ -148,23 +161,39 @@ def _judge_all(judge: Judge, programs: dict[str, tuple[str, str]], jobs: int, ba
                     del left[key]
                     progress.update()
                     yield key, verdict
-            futures = {pool.submit(judge.judge, *program): key for key, program in left.items()}
+            futures = {pool.submit(_judge_alone, judge, *program): key for key, program in left.items()}
             for future in as_completed(futures):
-                try:
-                    verdict = future.result()
-                except (OSError, RuntimeError) as error:
-                    verdict = Verdict("Exception", f"Error: {error}", is_final=False)
+                key, verdict = futures[future], future.result()
+                if verdict.error != "NotJudged":
+                    del left[key]
+                    progress.update()
+                    yield key, verdict
+            for key, program in left.items():
                 progress.update()
-                yield futures[future], verdict
+                yield key, _judge_alone(judge, *program)
+        except BaseException:
+            judge.stop()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _judge_alone(judge: Judge, test_program: str, function: str) -> Verdict:
+    """`Judge.judge`, or what kept it from that: one program must never end the run."""
+    try:
+        return judge.judge(test_program, function)
+    except (Trouble, OSError) as error:
+        return Verdict("NotJudged", f"Error: {error}", is_final=False)
+    except Exception as error:
+        log.exception("A translation could not be judged.")
+        return Verdict("NotJudged", f"Error: {type(error).__name__}: {error}", is_final=False)
 
 
 def _judge_together(judge: Judge, programs: dict[str, tuple[str, str]]) -> dict[str, Verdict]:
     """`Judge.judge_together`, without a verdict on any where that fails: they are then judged alone."""
     try:
         return judge.judge_together(programs)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:
         log.warning("%d programs are judged one by one, because together it failed: %s", len(programs), error)
         return {}
 
@@ -178,7 +207,12 @@ def _cache_file(cache_dir: Path, key: str) -> Path:
 
 
 def _known(file: Path) -> Verdict | None:
-    return Verdict(**read_json(file, "the cached verdict")) if file.exists() else None
+    """The verdict in ``file``; None if there is none, or the file is damaged."""
+    try:
+        verdict = Verdict(**read_json(file, "the cached verdict")) if file.exists() else None
+        return verdict if verdict is None or _is_result(_result("", verdict)) else None
+    except (UserError, TypeError):
+        return None
 
 
 def _result(name: str, verdict: Verdict) -> Result:
@@ -221,6 +255,10 @@ def read_results(path: Path) -> list[Result]:
         raise BenchmarkError(f"{path} holds no result; run the unit tests again.")
     if wrong := [entry for entry, result in zip(entries, results, strict=True) if not _is_result(result)]:
         raise BenchmarkError(f"{path} has the entry {json.dumps(wrong[0])[:200]}, which is no result; run the unit tests again.")
+    if not_judged := [result.path for result in results if result.error == "NotJudged"]:
+        raise BenchmarkError(
+            f"{path} lacks {len(not_judged)} translations that could not be judged, first {not_judged[0]}; run the unit tests again."
+        )
     if len({result.path for result in results}) != len(results):
         raise BenchmarkError(f"{path} names a sample twice; run the unit tests again.")
     return sorted(results, key=lambda result: result.name)

@@ -11,15 +11,20 @@ Config = TypeVar("Config")
 
 
 def flag(
-    default: Any, help: str, parse: Callable[[str], Any] | None = None, choices: Callable[[], Mapping[str, str]] | None = None
+    default: Any,
+    help: str,
+    parse: Callable[[str], Any] | None = None,
+    choices: Callable[[], Mapping[str, str]] | None = None,
+    former_opposite: str = "",
 ) -> Any:
     """A dataclass field with its help text and, where its type alone does not say how to read it, its parser.
 
     Args:
         choices: the values that are allowed and what each means, where a Literal cannot say it because others may be added.
+        former_opposite: a flag of old command lines that asked for what is now the default of a switch; it is still taken.
     """
     how = {"default_factory": lambda: list(default)} if isinstance(default, list) else {"default": default}
-    return dataclasses.field(**how, metadata={"help": help, "parse": parse, "choices": choices})
+    return dataclasses.field(**how, metadata={"help": help, "parse": parse, "choices": choices, "former_opposite": former_opposite})
 
 
 def part(cls: type, without: Collection[str] = ()) -> Any:
@@ -87,6 +92,8 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
             if get_origin(hint) is list:
                 options["nargs"] = "*"
         parser.add_argument(f"--{field.name}", **options)
+        if former := field.metadata["former_opposite"]:
+            parser.add_argument(f"--{former}", dest=field.name, action="store_false", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def check_choices(config: Any) -> None:

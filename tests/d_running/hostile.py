@@ -7,8 +7,9 @@ RIGHT = "int f_filled(int n) { return n; }"
 
 _IMPORTS = (
     "import core.sys.posix.unistd, core.sys.posix.sys.socket, core.sys.posix.signal, core.stdc.stdlib, std.file, std.string,"
-    " core.thread, core.sys.posix.sys.mman, core.sys.posix.sys.resource;"
+    " core.thread, core.sys.posix.sys.mman, core.sys.posix.sys.resource, core.sys.posix.fcntl, core.sys.posix.sys.ioctl;"
     " extern(C) long syscall(long, ...) nothrow; version (AArch64) enum arm = true; else enum arm = false;"
+    " alias OfText = extern(C) int function(const char*);"
     " void refused(bool isRefused) { if (isRefused) abort(); }"
 )
 _AT_RUN_TIME = {  # what each does before it gives the right answer; what is refused aborts
@@ -42,6 +43,20 @@ _AT_RUN_TIME = {  # what each does before it gives the right answer; what is ref
     "makes_a_pair_of_sockets": "int[2] pair; refused(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0);",
     "signals_its_parent": "refused(kill(getppid(), SIGTERM) < 0);",
     "signals_everybody": "refused(kill(-1, SIGKILL) < 0);",
+    "owns_a_descriptor_for_its_parent": "refused(fcntl(3, F_SETOWN, getppid()) < 0);",
+    "owns_a_descriptor_for_all": "refused(syscall(arm ? 25 : 72, 3, 15, [1, 0].ptr) < 0);",  # F_SETOWN_EX, a process
+    "chooses_the_signal_of_a_descriptor": "refused(fcntl(3, 10, SIGKILL) < 0);",
+    "makes_a_descriptor_signal": "refused(fcntl(3, F_SETFL, 0x2000) < 0);",
+    "makes_a_descriptor_signal_by_ioctl": "int on = 1; refused(ioctl(3, 0x5452, &on) < 0);",
+    "owns_by_ioctl": "int pid = getppid(); refused(ioctl(3, 0x8901, &pid) < 0);",
+    "types_into_the_terminal": 'refused(ioctl(0, 0x5412, "x".ptr) < 0);',
+    "leases_a_library": 'refused(fcntl(core.sys.posix.fcntl.open("/proc/self/maps".ptr, 0), 1024, F_WRLCK) < 0);',
+    "locks_a_file": "flock lock; lock.l_type = F_WRLCK; refused(fcntl(2, F_SETLK, &lock) < 0);",
+    "enlarges_a_pipe": "refused(fcntl(3, 1031, 1 << 20) < 0);",
+    "names_itself": 'refused(syscall(arm ? 167 : 157, 15, "systemd".ptr) < 0);',
+    "survives_its_parent": "refused(syscall(arm ? 167 : 157, 1, 0) < 0);",
+    "aborts_its_parent": "refused(syscall(arm ? 131 : 234, getppid(), getppid(), SIGABRT) < 0);",
+    "kills_itself_as_if_from_outside": "refused(syscall(arm ? 131 : 234, getpid(), getpid(), SIGKILL) < 0);",
     "leaves_its_session": "refused(setsid() < 0);",
     "traces_its_parent": "refused(syscall(arm ? 117 : 101, 16, getppid(), 0, 0) < 0);",
     "uses_io_uring": "ubyte[120] parameters; refused(syscall(425, 8, parameters.ptr) < 0);",
@@ -57,6 +72,137 @@ _AT_RUN_TIME = {  # what each does before it gives the right answer; what is ref
     "takes_a_huge_stack": "ubyte[1 << 27] big; big[n] = 1; if (big[$ - 1] == 3) return 0;",
     "prints_endlessly": 'while (true) core.sys.posix.unistd.write(2, "spam\\n".ptr, 5);',
     "prints_verdicts_endlessly": 'while (true) core.sys.posix.unistd.write(3, "spam\\n".ptr, 5);',
+    "starts_a_process_by_clone": "refused(syscall(arm ? 220 : 56, 17, 0, 0, 0, 0) < 0);",
+    "starts_a_process_by_clone3": "refused(syscall(arm ? 435 : 435, 0, 0) < 0);",
+    "starts_a_process_by_vfork": "refused(syscall(arm ? 220 : 58) < 0);",
+    "executes_by_descriptor": 'refused(syscall(arm ? 281 : 322, 3, "".ptr, 0, 0, 0x1000) < 0);',
+    "faults_in_user_space": "refused(syscall(arm ? 282 : 323, 1) < 0);",
+    "makes_secret_memory": "refused(syscall(arm ? 447 : 447, 0) < 0);",
+    "counts_events": "refused(syscall(arm ? 241 : 298, 0, 0, -1, -1, 0) < 0);",
+    "adds_a_key": 'refused(syscall(arm ? 217 : 248, "user".ptr, "a".ptr, "b".ptr, 1, -3) < 0);',
+    "uses_keys": "refused(syscall(arm ? 219 : 250, 0, -3, 0) < 0);",
+    "enters_io_uring": "refused(syscall(arm ? 426 : 426, 3, 1, 1, 0) < 0);",
+    "holds_its_parent": "refused(syscall(arm ? 434 : 434, getppid(), 0) < 0);",
+    "takes_a_descriptor_of_another": "refused(syscall(arm ? 438 : 438, 3, 0, 0) < 0);",
+    "signals_by_descriptor": "refused(syscall(arm ? 424 : 424, 3, 9, 0, 0) < 0);",
+    "reads_the_memory_of_another": "refused(syscall(arm ? 270 : 310, getppid(), 0, 0, 0, 0, 0) < 0);",
+    "writes_the_memory_of_another": "refused(syscall(arm ? 271 : 311, getppid(), 0, 0, 0, 0, 0) < 0);",
+    "asks_to_be_traced": "refused(syscall(arm ? 117 : 101, 0, 0, 0, 0) < 0);",
+    "filters_its_calls": "refused(syscall(arm ? 277 : 317, 1, 0, 0) < 0);",
+    "enters_strict_seccomp": "refused(syscall(arm ? 167 : 157, 22, 1, 0, 0, 0) < 0);",
+    "sets_a_timer": "refused(syscall(arm ? 103 : 38, 0, 0, 0) < 0);",
+    "sets_an_alarm": "refused(syscall(arm ? 220 : 37, 1) < 0);",
+    "makes_a_posix_timer": "refused(syscall(arm ? 107 : 222, 1, 0, 0) < 0);",
+    "makes_a_timer_descriptor": "refused(syscall(arm ? 85 : 283, 1, 0) < 0);",
+    "reads_signals_by_descriptor": "refused(syscall(arm ? 74 : 289, -1, 0, 8, 0) < 0);",
+    "makes_an_event_descriptor": "refused(syscall(arm ? 19 : 290, 0, 0) < 0);",
+    "watches_files": "refused(syscall(arm ? 26 : 294, 0) < 0);",
+    "watches_all_files": "refused(syscall(arm ? 262 : 300, 0, 0) < 0);",
+    "waits_for_events": "refused(syscall(arm ? 20 : 291, 0) < 0);",
+    "makes_a_device": 'refused(syscall(arm ? 33 : 259, -100, "x".ptr, 0x2180, 0x103) < 0);',
+    "links_its_library": 'refused(syscall(arm ? 37 : 265, -100, "translation.so".ptr, -100, "x".ptr, 0) < 0);',
+    "renames_its_library": 'refused(syscall(arm ? 38 : 264, -100, "translation.so".ptr, -100, "x".ptr) < 0);',
+    "changes_a_mode": 'refused(syscall(arm ? 53 : 268, -100, "translation.so".ptr, 0x1FF) < 0);',
+    "changes_an_owner": 'refused(syscall(arm ? 54 : 260, -100, "translation.so".ptr, 0, 0, 0) < 0);',
+    "changes_a_time": 'refused(syscall(arm ? 88 : 280, -100, "translation.so".ptr, 0, 0) < 0);',
+    "cuts_its_library": 'refused(syscall(arm ? 45 : 76, "translation.so".ptr, 0) < 0);',
+    "cuts_a_descriptor": "refused(syscall(arm ? 46 : 77, 2, 0) < 0);",
+    "mounts": 'refused(syscall(arm ? 40 : 165, "a".ptr, "/".ptr, 0, 32, 0) < 0);',
+    "unmounts": 'refused(syscall(arm ? 39 : 166, "/".ptr, 2) < 0);',
+    "changes_its_root": 'refused(syscall(arm ? 51 : 161, "/".ptr) < 0);',
+    "restarts_the_machine": "refused(syscall(arm ? 142 : 169, 0xfee1dead, 672274793, 0, 0) < 0);",
+    "renames_the_machine": 'refused(syscall(arm ? 161 : 170, "x".ptr, 1) < 0);',
+    "turns_the_clock": "refused(syscall(arm ? 112 : 227, 0, 0) < 0);",
+    "becomes_another_user": "refused(syscall(arm ? 146 : 105, 0) < 0);",
+    "gains_rights": "refused(syscall(arm ? 91 : 126, 0, 0) < 0);",
+    "raises_its_priority": "refused(syscall(arm ? 140 : 141, 0, 0, -20) < 0);",
+    "becomes_real_time": "refused(syscall(arm ? 119 : 144, 0, 1, 0) < 0);",
+    "chooses_processors": "refused(syscall(arm ? 122 : 203, 0, 0, 0) < 0);",
+    "makes_semaphores": "refused(syscall(arm ? 190 : 64, 0x5eed, 1, 0x380) < 0);",
+    "makes_a_message_queue": "refused(syscall(arm ? 186 : 68, 0x5eed, 0x380) < 0);",
+    "opens_a_message_queue": 'refused(syscall(arm ? 180 : 240, "d_running".ptr, 0x42, 0x180, 0) < 0);',
+    "moves_between_descriptors": "refused(syscall(arm ? 76 : 275, 3, 0, 2, 0, 1, 0) < 0);",
+    "gives_pages_to_a_pipe": "refused(syscall(arm ? 75 : 278, 3, 0, 0, 0) < 0);",
+    "doubles_a_descriptor": "refused(syscall(arm ? 23 : 32, 3) < 0);",
+    "makes_a_pipe": "refused(syscall(arm ? 59 : 293, 0, 0) < 0);",
+    "enters_namespaces": "refused(syscall(arm ? 268 : 308, 3, 0) < 0);",
+    "changes_its_personality": "refused(syscall(arm ? 92 : 135, 0x400000) < 0);",
+    "uses_ports": "refused(syscall(arm ? 220 : 172, 3) < 0);",
+    "changes_segments": "refused(syscall(arm ? 220 : 154, 0, 0, 0) < 0);",
+    "opens_by_handle": "refused(syscall(arm ? 265 : 304, 3, 0, 0) < 0);",
+    "reads_the_kernel_log": "refused(syscall(arm ? 116 : 103, 2, 0, 0) < 0);",
+    "closes_a_range": "refused(syscall(arm ? 436 : 436, 3, 3, 0) < 0);",
+    "compares_processes": "refused(syscall(arm ? 272 : 312, getppid(), getpid(), 0, 0, 0) < 0);",
+    "locks_all_memory": "refused(syscall(arm ? 230 : 151, 7) < 0);",
+    "uses_another_abi": "refused(syscall(arm ? 220 : 1073741881) < 0);",
+    "writes_at_an_offset": 'refused(syscall(arm ? 68 : 18, 3, "x 2 2\\n".ptr, 6, 0) < 0);',
+    "sets_its_process_group": "refused(syscall(arm ? 154 : 109, 0, 0) < 0);",
+    "reads_its_own_memory": 'readText("/proc/self/mem");',
+    "reads_its_own_maps": 'readText("/proc/self/maps");',
+    "reads_its_environment": 'readText("/proc/self/environ");',
+    "reads_its_arguments": 'readText("/proc/self/cmdline");',
+    "reads_its_mounts": 'readText("/proc/self/mountinfo");',
+    "reads_its_network": 'readText("/proc/self/net/dev");',
+    "reads_its_library": 'std.file.read("/proc/self/exe");',
+    "reads_the_c_library": "refused(core.sys.posix.fcntl.open(`/lib/x86_64-linux-gnu/libc.so.6`.ptr, 0) < 0);",
+    "lists_its_descriptors": 'refused(dirEntries("/proc/self/fd", SpanMode.shallow).empty);',
+    "opens_its_library_to_write": 'refused(core.sys.posix.fcntl.open("translation.so".ptr, O_RDWR) < 0);',
+    "opens_a_descriptor_again": 'refused(core.sys.posix.fcntl.open("/proc/self/fd/3".ptr, O_WRONLY) < 0);',
+    "reads_the_key": "ubyte[1] one; refused(core.sys.posix.unistd.read(4, one.ptr, 1) < 1);",
+    "reads_from_all_descriptors": "ubyte[1] one; long got; foreach (i; 0 .. 64) got += read(i, one.ptr, 1) == 1; refused(got < 1);",
+    "sees_which_files_exist": 'refused(!exists("/etc/passwd"));',
+    "sees_a_home": 'refused(!exists("/root") && !exists("/home"));',
+    "sees_a_device": 'refused(!exists("/dev/mem") && !exists("/dev/tty"));',
+    "executes_the_loader": 'execl("/lib64/ld-linux-x86-64.so.2".ptr, "ld".ptr, "/bin/true".ptr, null); abort();',
+    "executes_the_runner": 'execl("../tools/runner".ptr, "runner".ptr, "open".ptr, "./translation.so".ptr, "_Dmain".ptr, null); abort();',
+    "executes_where_the_filter_lets_pass": "foreach (page; 0 .. 64) mmap(cast(void*) (0x7ffff7000000 + page * 4096), 4096, 3, 0x32, -1, 0);"
+    ' execl("/bin/true".ptr, "true".ptr, null); abort();',
+    "loads_a_library": 'import core.sys.posix.dlfcn; refused(dlopen("libm.so.6".ptr, 2) is null || dlopen("libcurl.so.4".ptr, 2) is null);',
+    "finds_system": 'import core.sys.posix.dlfcn; refused((cast(OfText) dlsym(null, "system".ptr))("exit 0".ptr) != 0);',
+    "sends_a_long_number": 'import std.array : replicate; core.sys.posix.unistd.write(3, ("i4:" ~ "7".replicate(6000) ~ " \\n").ptr, 6005);',
+    "starts_a_posix_thread": "import core.sys.posix.pthread; pthread_t t; extern(C) static void* run(void*) { while (true) {} }"
+    " refused(pthread_create(&t, null, &run, null) != 0);",
+    "reports_from_a_thread_after_main": "new Thread({ Thread.sleep(1.seconds); core.sys.posix.unistd.write(3, `end`.ptr, 3); })"
+    ".start(); import core.time;",
+    "spawns": "import std.concurrency; static void run() { while (true) {} } spawn(&run);",
+    "computes_in_parallel": "import std.parallelism; foreach (i; parallel([1, 2, 3])) {}",
+    "runs_a_command": 'import std.process; refused(executeShell("true").status != 0);',
+    "opens_a_connection": 'import std.socket; new TcpSocket(new InternetAddress("127.0.0.1", 80));',
+    "says_it_was_not_started": 'core.sys.posix.unistd.write(3, "not started: \\n".ptr, 14); _exit(127);',
+    "forges_values": 'core.sys.posix.unistd.write(3, "i4:7 \\ni4:7 \\nend\\n".ptr, 16); _exit(0);',
+    "forges_small_values": 'core.sys.posix.unistd.write(3, "i1:1 \\ni1:2 \\nend\\n".ptr, 16); _exit(0);',
+    "sends_every_value_twice": 'core.sys.posix.unistd.write(3, "i4:1 \\n".ptr, 6);',
+    "sends_deep_brackets": 'import std.array : replicate; core.sys.posix.unistd.write(3, "[".replicate(60_000).ptr, 60_000);',
+    "sends_other_line_ends": 'core.sys.posix.unistd.write(3, "i4:1 \\x0b\\x0c\\x1c\\u2028\\r".ptr, 12); _exit(0);',
+    "sends_no_text": "ubyte[256] all; foreach (i; 0 .. 256) all[i] = cast(ubyte) i; core.sys.posix.unistd.write(3, all.ptr, 256);",
+    "ends_early": 'core.sys.posix.unistd.write(3, "end\\n".ptr, 4); _exit(0);',
+    "says_little_and_leaves_with_a_signal_like_code": "_exit(137);",
+    "ends_without_noise": "syscall(arm ? 94 : 231, 0);",
+    "leaves_when_it_aborts": "extern(C) static void leave(int) { _exit(0); } signal(SIGABRT, &leave); abort();",
+    "leaves_when_it_faults": "extern(C) static void leave(int) { _exit(0); } signal(SIGSEGV, &leave); *cast(int*) 8 = 1;",
+    "leaves_at_the_end_of_its_time": "extern(C) static void leave(int) { _exit(0); } signal(SIGXCPU, &leave); while (true) {}",
+    "registers_an_end": "extern(C) static void leave() { core.sys.posix.unistd.write(3, `x`.ptr, 1); } atexit(&leave);",
+    "leaves_in_an_end": "extern(C) static void leave() { core.sys.posix.unistd.write(2, `x`.ptr, 1); } atexit(&leave);",
+    "faults": "*cast(int*) 8 = 1;",
+    "divides_by_zero": "n = n / (n - n);",
+    "traps": "asm { int 3; }",
+    "uses_calls_of_32_bits": "asm { mov EAX, 2; int 0x80; }",
+    "calls_the_system_itself": "long r; asm { mov RAX, 57; syscall; mov r, RAX; } refused(r < 0);",
+    "throws_much": "import std.array : replicate; throw new Exception(`spam`.replicate(1 << 22));",
+    "throws_control_characters": "throw new Exception(`\\x1b]0;owned\\x07\\x1b[2J\\x1b[31m`);",
+    "throws_itself": "static class E : Error { this() { super(`x`); next = this; } } throw new E;",
+    "throws_what_leaves": "static class E : Exception { this() { super(`x`); } override string toString() const { _exit(0); assert(0); } }"
+    " throw new E;",
+    "waits_for_ever": "int word; syscall(arm ? 98 : 202, &word, 0, 0, null, null, 0);",
+    "yields_for_ever": "while (true) syscall(arm ? 124 : 24);",
+    "maps_all_memory": "while (mmap(null, 1 << 26, 3, 0x22, -1, 0) != cast(void*) -1) {} abort();",
+    "maps_many_pages": "while (mmap(null, 4096, n & 1 ? 1 : 3, 0x22, -1, 0) != cast(void*) -1) { n++; } abort();",
+    "maps_shared_memory": "auto p = mmap(null, 1UL << 33, 3, 0x21, -1, 0); refused(p == cast(void*) -1);",
+    "closes_its_verdict": "close(3);",
+    "closes_its_errors": "close(2); throw new Exception(`x`);",
+    "frees_twice": "auto p = malloc(64); free(p); free(p); abort();",
+    "overwrites_the_runner": "import core.sys.posix.dlfcn; auto p = dlsym(null, `_d_run_main`.ptr); refused(p is null);"
+    " foreach (i; 0 .. 4096) (cast(ubyte*) p)[i] = 0x90;",
     "sleeps": "while (true) sleep(100);",
 }
 AT_RUN_TIME = {name: f"{_IMPORTS} int f_filled(int n) {{ {attack} return n; }}" for name, attack in _AT_RUN_TIME.items()} | {
@@ -65,6 +211,20 @@ AT_RUN_TIME = {name: f"{_IMPORTS} int f_filled(int n) {{ {attack} return n; }}" 
     "runs_after_main": f"{RIGHT} import core.stdc.stdlib; static ~this() {{ exit(0); }}",
     "never_ends_after_main": f"{RIGHT} static ~this() {{ while (true) {{}} }}",
     "has_its_own_c_main": f'{RIGHT} import core.stdc.stdio; extern(C) int main() {{ printf("#Results:2, 2\\n"); return 0; }}',
+    "throws_in_a_module_constructor": f"{RIGHT} static this() {{ throw new Exception(`x`); }}",
+    "throws_in_a_module_destructor": f"{RIGHT} static ~this() {{ throw new Exception(`x`); }}",
+    "leaves_in_a_shared_destructor": f"{RIGHT} import core.stdc.stdlib; shared static ~this() {{ _Exit(0); }}",
+    "sends_in_a_module_destructor": f"{RIGHT} import core.sys.posix.unistd; static ~this() {{ core.sys.posix.unistd.write(3, `end\\n`.ptr, 4); }}",
+    "sends_in_a_finalizer": f"{RIGHT} import core.sys.posix.unistd; class C {{ ~this() {{ core.sys.posix.unistd.write(3, `x`.ptr, 1); }} }}"
+    " C c; static this() { c = new C; } static ~this() { destroy(c); }",
+    "replaces_write": f"{RIGHT} extern(C) ptrdiff_t write(int f, const void* p, size_t n) {{ return n; }}",
+    "runs_as_a_resolver": "import ldc.llvmasm; extern(C) void* resolve() { import core.stdc.stdlib; _Exit(0); return null; } extern(C) void dummy();"
+    ' void use() { __asm(".globl dummy; .type dummy, @gnu_indirect_function; dummy = resolve", ""); }'
+    " int f_filled(int n) { dummy(); return n; }",
+    "runs_in_the_init_array": f"import ldc.attributes; {RIGHT} extern(C) void early() {{ import core.stdc.stdlib; _Exit(0); }}"
+    ' @section(".init_array") @assumeUsed __gshared extern(C) void function() first = &early;',
+    "runs_in_a_c_destructor": f"{RIGHT} import core.stdc.stdlib; pragma(crt_destructor) extern(C) void late() {{ _Exit(7); }}",
+    "sleeps_in_a_c_destructor": f"{RIGHT} import core.thread; pragma(crt_destructor) extern(C) void late() {{ while (true) {{}} }}",
     "replaces_exit": "int f_filled(int n) { return 7; } import core.stdc.stdlib;"
     ' pragma(mangle, "_d_run_main") extern(C) int fake(int, char**, void*) { exit(0); return 0; } static ~this() { exit(0); }',
 }
@@ -81,16 +241,77 @@ AT_COMPILE_TIME = {
     "reads_at_compile_time": f'enum x = import("/etc/passwd"); {RIGHT}',
     "mixes_a_file_in": f'mixin(import("../../../etc/passwd")); {RIGHT}',
     "imports_by_path": f"import etc.passwd; {RIGHT}",
+    "reads_zeros_by_assembler": f'import ldc.llvmasm; {RIGHT} void f() {{ __asm(".incbin \\"/dev/zero\\"", ""); }}',
+    "repeats_in_assembler": f'import ldc.llvmasm; {RIGHT} void f() {{ __asm(".rept 100000000\\n.quad 1\\n.endr", ""); }}',
+    "fills_by_assembler": f'import ldc.llvmasm; {RIGHT} void f() {{ __asm(".fill 0x4000000000, 1, 1", ""); }}',
+    "recurses_in_assembler": f'import ldc.llvmasm; {RIGHT} void f() {{ __asm(".macro m\\nm\\nm\\n.endm\\nm", ""); }}',
+    "writes_bad_assembler": f'import ldc.llvmasm; {RIGHT} void f() {{ __asm("spam", ""); }}',
+    "writes_bad_ir": f'import ldc.llvmasm; {RIGHT} int g() {{ return __ir!("%x = spam", int)(); }} int h() {{ return g(); }}',
+    "long_message": f'static assert(0, () {{ string s = "spam"; foreach (i; 0 .. 16) s ~= s; return s; }}()); {RIGHT}',
+    "message_of_slashes": f'static assert(0, () {{ string s = "/"; foreach (i; 0 .. 17) s ~= s; return s; }}()); {RIGHT}',
+    "message_that_the_disk_is_full": f'static assert(0, "No space left on device"); {RIGHT}',
+    "message_with_control_characters": f'static assert(0, "\\x1b[31mred\\x1b]0;owned\\x07"); {RIGHT}',
+    "message_with_its_path": f"static assert(0, __FILE_FULL_PATH__); {RIGHT}",
+    "message_with_another_place": '#line 1 "/etc/passwd"\nint f_filled(int n) { return (int) n; }',
+    "message_that_looks_like_a_verdict": f'static assert(0, "No 2 2 #Results:2, 2 end"); {RIGHT}',
+    "endless_static_foreach": f"static foreach (i; 0 .. 1_000_000_000) {{ }} enum y = nowhere; {RIGHT}",
+    "endless_array_in_ctfe": f"enum x = () {{ int[] a; foreach (i; 0 .. 2_000_000_000) a ~= i; return a.length; }}(); {RIGHT}",
+    "endless_text_in_ctfe": f"enum x = () {{ string s = `x`; while (true) s ~= s; return s.length; }}(); {RIGHT}",
+    "endless_in_a_static_array": f"int f(int n) {{ while (true) n++; return n; }} int[f(1)] a; {RIGHT}",
+    "endless_in_an_initializer": f"int f(int n) {{ while (true) n++; return n; }} immutable x = f(1); {RIGHT}",
+    "long_names": f"struct S(A, B) {{}} template T(int n) {{ static if (n == 0) alias T = int;"
+    f" else alias T = S!(T!(n - 1), T!(n - 1)); }} T!64 x; {RIGHT}",
+    "many_instances": f"int t(int a, int b)() {{ static if (a > 0 && b > 0) return t!(a - 1, b)() + t!(a, b - 1)();"
+    f" else return 1; }} enum x = t!(400, 400)(); {RIGHT}",
+    "array_of_all_memory": f"__gshared int[1UL << 40] a; {RIGHT}",
+    "thread_local_array_of_all_memory": f"int[1UL << 29] a = 1; {RIGHT}",
+    "contains_itself": f"struct S {{ S s; }} S x; {RIGHT}",
+    "alias_of_itself": f"alias A = B; alias B = A; A x; {RIGHT}",
+    "constant_of_itself": f"enum a = b; enum b = a; int x = a; {RIGHT}",
+    "is_another_module": f"module std.stdio; {RIGHT}",
+    "is_the_object_module": f"module object; {RIGHT}",
+    "has_bytes_of_utf_32": f"\x00\x00\x00{RIGHT} {{",
+    "never_ends_its_comment": f"{RIGHT} /+ /+ +/",
+    "never_ends_its_text": f'{RIGHT} string s = q"EOS\n',
+    "many_errors": f"{RIGHT} " + "".join(f"int a{i} = b{i};" for i in range(5_000)),
+    "defines_a_symbol_twice": f"{RIGHT} pragma(mangle, `x`) int a() {{ return 1; }} pragma(mangle, `x`) long b(int) {{ return 2; }}",
+    "imports_its_own_file_as_text": f'enum x = import("translation.d"); {RIGHT}',
+    "mixes_text_for_ever": f'template M(int n) {{ mixin("mixin M!(" ~ (n + 1).stringof ~ ");"); }} mixin M!0; {RIGHT}',
+    "deep_text": f"enum x = {'q{' * 100_000}{'}' * 100_000}; {RIGHT}",
+    "deep_functions": f"{RIGHT} void f() {{ {'{' * 300_000} {'}' * 300_000} }}",
+    "deep_types": f"{RIGHT} int{'*' * 200_000} p;",
+    "long_expression": f"{RIGHT} int x = 1{' + 1' * 300_000};",
     "second_main": f"{RIGHT} void main() {{}}",
     "ends_the_file": f'{RIGHT} void main() {{ writefln("#Results:2, 2"); }}\n__EOF__\n',
     "comments_the_tests_out": f"{RIGHT} void main() {{ }} /*",
     "needs_what_is_nowhere": "int nowhere(int n); int f_filled(int n) { return nowhere(n); }",
 }
+# Each has the assembler put a file into the program, which fails if there is nothing of it.
+AT_COMPILE_TIME |= {
+    f"puts_{name}_in_by_assembler": f"import ldc.llvmasm; {_IMPORTS}"
+    f' void f() {{ __asm(".pushsection .data; .globl got; got: .incbin \\"{path}\\"; .byte 0; .popsection", ""); }}'
+    " extern(C) extern __gshared char got; int f_filled(int n) { refused(got == 0); f(); return n; }"
+    for name, path in {
+        "passwords": "/etc/passwd",
+        "a_configuration": "/etc/hostname",
+        "the_environment": "/proc/self/environ",
+        "the_environment_of_the_first": "/proc/1/environ",
+        "the_memory_map": "/proc/self/maps",
+        "a_neighbour": "../../1/work/translation.d",
+        "another_neighbour": "../../0/work/translation.d",
+        "the_machine": "/sys/kernel/notes",
+    }.items()
+}
 HOSTILE = AT_RUN_TIME | AT_COMPILE_TIME
 
 _TEXT = render_test_program("string", ["int"], [[1], [2]], ["one", "two"])
 _REAL = render_test_program("double", ["int"], [[1], [2]], [1.5, 2.5])
-CHEATS = {  # wrong answers that the default mode takes for right ones: (test program, translation)
+CHEATS = {  # wrong answers that a plain verdict takes for right ones: (test program, translation)
+    "changes_the_counts": (
+        ONE,
+        "int f_filled(int n) { return 7; } static ~this() { static foreach (m; __traits(allMembers, mixin(__MODULE__)))"
+        ' static if (m.length == 23 && m[0 .. 7] == "kecode_") mixin(m) = [2, 2]; }',
+    ),
     "equals_everything": (ONE, "struct Any { bool opEquals(int other) const { return true; } } Any f_filled(int n) { return Any(); }"),
     "converts_to_an_int": (
         ONE,
@@ -103,3 +324,8 @@ CHEATS = {  # wrong answers that the default mode takes for right ones: (test pr
         'extern(C) int memcmp(const void* a, const void* b, size_t n) { return 0; } string f_filled(int n) { return "xxx"; }',
     ),
 }
+MAY_PASS = frozenset(("array_of_all_memory", "opens_a_descriptor_again", "reads_zeros_by_assembler", "writes_bad_assembler"))
+"""Right programs, since the compiler says nothing against them, or what they reach is their own."""
+MAY_PASS_PLAIN = MAY_PASS | {*CHEATS, "replaces_write"}
+NEEDS_ISOLATION = frozenset(("sees_which_files_exist", "sees_a_home", "sees_a_device"))
+"""What only namespaces keep out of sight."""

@@ -145,3 +145,23 @@ def test_the_time_is_linear():
 def test_rename_leaves_strings_members_and_longer_names():
     source = 'int solution() { return solution2() + x.solution + solution("solution"); }'
     assert rename(source, "solution", "f") == 'int f() { return solution2() + x.solution + f("solution"); }'
+
+
+@pytest.mark.parametrize("part", ['q"()"', "/++/", "(", "{}", '"', "int f(); ", "((({}", "[{"])
+def test_a_long_hostile_text_takes_linear_time(part):
+    def seconds(length):
+        text = part * (length // len(part))
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            first_function(text)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    assert seconds(160_000) < 0.02 + 3 * 4 * seconds(40_000)
+
+
+def test_braces_behind_many_brackets_take_linear_time():
+    start = time.process_time()
+    assert first_function("(" * 200_000 + "{}" * 100_000) is None
+    assert time.process_time() - start < 5

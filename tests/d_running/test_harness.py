@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from d_running.harness import check_test_program, d_literal, plain_program, render_test_program, reporting_program, shared_program
+from d_running.harness import check_test_program, d_literal, plain_program, render_test_program, reporting_program, shared_program, without_report
 from util.errors import BenchmarkError
 
 
@@ -74,34 +74,39 @@ def test_results_are_compared(tmp_path, kind, exact, results, returned, passed):
 
 
 def test_reporting_moves_no_line():
-    program = render_test_program("int", ["int"], [[1]], [1])
+    program = render_test_program("int", ["int"], [[1]], [1]).replace("results.length);", "\n results.length);")
     function = 'int f_filled(int n) {\n    writefln("#Results:%d, %d", 1, 1);\n    return n;\n}'
-    reporting, line = reporting_program(program, function, "secret")
     plain = plain_program(program, function).splitlines()
-    changed = [number for number, (a, b) in enumerate(zip(plain, reporting.splitlines(), strict=False), 1) if a != b]
-    assert changed == [line]
-    assert "secret = [n_success, results.length];" in reporting
-    assert len(reporting.splitlines()) == len(plain) + 1
+    for changed, line in (
+        (reporting_program(program, "secret"), "secret = [n_success, results.length];"),
+        (without_report(program) + "import a = b;\n", "{}"),
+    ):
+        lines = plain_program(changed, function).splitlines()
+        assert [(b, b.strip()) for a, b in zip(plain, lines, strict=False) if a != b] == [(f"    {line}", line), ("", "")]
+        assert len(lines) == len(plain) + 1
 
 
 def test_the_published_report_is_found():
     published = 'import std.stdio;\n//TOFILL//\nvoid main() {\n    writefln("#Results: %d, %d",n_success,  param0.length) ;\n}'
     check_test_program("A", published)
-    assert re.search(r"secret = \[n_success, param0.length\];\n}\n", reporting_program(published, "", "secret")[0])
+    assert re.search(r"secret = \[n_success, param0.length\];\n}\n", reporting_program(published, "secret"))
 
 
 def test_a_shared_program_is_a_module_whose_lines_stay():
     program = render_test_program("int", ["int"], [[1]], [1])
-    shared = shared_program(program, "int f_filled(int n) { return n; }", "name").splitlines()
-    reporting = reporting_program(program, "int f_filled(int n) { return n; }", "name")[0].splitlines()
-    changed = [(a, b) for a, b in zip(reporting, shared, strict=True) if a != b]
-    assert changed == [(reporting[0], f"module name; {reporting[0]}"), ("void main() {", "extern(C) void name_main() {")]
+    function = "int f_filled(int n) { return n; }"
+    shared = shared_program(program, function, "name").splitlines()
+    plain = plain_program(program, function).splitlines()
+    changed = [(a, b) for a, b in zip(plain, shared, strict=True) if a != b]
+    assert changed == [(plain[0], f"module name; {plain[0]}"), ("void main() {", "extern(C) void name_main() {")]
 
 
 @pytest.mark.parametrize(
     "function",
     """static this() {}|shared static ~this() {}|pragma(lib, `x`);|extern(C) int f();|module a;|asm { nop; }|mixin(`int x;`);|enum x = import(`a`);
-    void main() {}|string s = __FILE__;|string s = int.stringof;|import core.stdc.stdlib;|#line 7""".replace("\n", "|").split("|"),
+    void main() {}|string s = __FILE__;|string s = int.stringof;|import core.stdc.stdlib;|#line 7
+    static ~ this() {}|static/**/this() {}|shared static @safe ~/+ +/this() {}|import ldc.attributes;|import/**/std.stdio, ldc.llvmasm;|import a = b;
+    import kecode_0123456789abcdef;""".replace("\n", "|").split("|"),
 )
 def test_what_could_tell_that_it_is_not_alone_is_not_shared(function):
     assert shared_program(render_test_program("int", ["int"], [[1]], [1]), function, "name") is None

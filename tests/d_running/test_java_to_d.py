@@ -112,7 +112,6 @@ def test_a_map_that_is_walked_along_keeps_javas_order() -> None:
     assert "HashMap<Integer, Integer> q = new HashMap<>();" in translate_java(java.format(loop), ["maps"])
 
 
-
 @pytest.mark.parametrize(
     ("java", "without", "message"),
     [

@@ -105,7 +105,7 @@ CASES = {  # test program's results, translation
 @pytest.mark.skipif(shutil.which("ldc2") is None, reason="needs the D compiler ldc2")
 def test_strict_verdicts_are_those_of_the_program_itself():
     programs = {name: (PUBLISHED.replace("RESULTS", results), function) for name, (results, function) in CASES.items()}
-    with Judge(find_compiler(), probe_tier(), 1, 10, 2) as judge, Judge(find_compiler(), probe_tier(), 1, 10, 2, strict=True) as strict_judge:
+    with Judge(find_compiler(), probe_tier(), 1, 10, 2, plain=True) as judge, Judge(find_compiler(), probe_tier(), 1, 10, 2) as strict_judge:
         expected = {name: judge.judge(*program) for name, program in programs.items()}
         strict = {name: strict_judge.judge(*program) for name, program in programs.items()}
         assert strict_judge.judge_together(programs).items() <= expected.items()

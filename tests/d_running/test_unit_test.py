@@ -2,18 +2,23 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from d_running import compiler, sandbox
+from d_running import compiler, execution, sandbox
 from d_running.dataset import Sample
 from d_running.harness import render_test_program
 from d_running.unit_test import UnitTestConfig, read_results, run_unit_tests
+from d_running.workplace import working_folder
+from util.cli import ArgumentParser
 from util.errors import BenchmarkError, UserError
+from util.flags import add_flags
 
 pytestmark = pytest.mark.skipif(shutil.which("ldc2") is None, reason="needs the D compiler ldc2")
 
@@ -144,14 +149,13 @@ def test_broken_results_are_refused(tmp_path, text, message):
         read_results(tmp_path)
 
 
-def test_a_program_that_allows_no_strict_verdict_fails_alone(tmp_path):
+def test_a_program_that_allows_only_a_plain_verdict_fails_alone(tmp_path):
     other = ONE.replace("results[i] ==", "0 <=")
-    results = judge(
-        tmp_path, {"a": (other, "int f_filled(int n) { return n; }"), "b": (ONE, "int f_filled(int n) { return n; }")}, strict_verdict=True
-    )
+    results = judge(tmp_path, {"a": (other, "int f_filled(int n) { return n; }"), "b": (ONE, "int f_filled(int n) { return n; }")})
     assert results["b"].success
     assert (
-        results["a"].error == "Exception" and "cannot be judged with --strict_verdict: the call's value must be compared" in results["a"].description
+        results["a"].error == "Exception"
+        and "cannot be judged without --plain_verdict: the call's value must be compared" in results["a"].description
     )
 
 
@@ -176,8 +180,8 @@ ALIKE = {
     "bubblewrap": pytest.param("bubblewrap", {}, marks=pytest.mark.skipif(not shutil.which("bwrap"), reason="needs bubblewrap")),
     "rlimits": ("rlimits", {}),
     "fast": (sandbox.probe_tier(), {"fast_judge": True}),
-    "strict": (sandbox.probe_tier(), {"strict_verdict": True}),
-    "strict and fast": (sandbox.probe_tier(), {"strict_verdict": True, "fast_judge": True}),
+    "plain": (sandbox.probe_tier(), {"plain_verdict": True}),
+    "plain and fast": (sandbox.probe_tier(), {"plain_verdict": True, "fast_judge": True}),
 }
 
 
@@ -185,3 +189,98 @@ ALIKE = {
 def test_other_tiers_and_modes_judge_alike(tmp_path, monkeypatch, honest, tier, options):
     monkeypatch.setattr("d_running.unit_test.choose_tier", lambda _: tier)
     assert judge(tmp_path, {name: (program, function) for name, (program, function, _, _) in HONEST.items()}, **options) == honest[1]
+
+
+def test_trouble_of_the_judge_is_no_verdict(tmp_path, monkeypatch):
+    cases = {name: (ONE, f"int f_filled(int n) {{ return n; }} // {name}") for name in ("a", "b", "c")}
+    real = execution.check_room
+
+    def full(folder):
+        if "work" in folder.parts:
+            raise sandbox.Trouble("the disk is full")
+        real(folder)
+
+    run = sandbox.Launcher.run
+
+    def failing(launcher, command):
+        source = Path(command.folder, compiler.SOURCE_NAME)
+        if command.may == "build" and source.exists() and "// b" in source.read_text():
+            return sandbox.Outcome(1, "Error: cannot write the object", "", "", 0.1)
+        return run(launcher, command)
+
+    with monkeypatch.context() as troubled:
+        troubled.setattr(execution, "check_room", full)
+        troubled.setattr(sandbox.Launcher, "run", failing)
+        with pytest.raises(
+            UserError, match=r"1 of 3 translations could not be judged, first b.d \(Error: the disk is full\).*judges only these again: "
+        ):
+            judge(tmp_path, cases)
+    with pytest.raises(BenchmarkError, match="could not be judged, first b.d; run the unit tests again"):
+        read_results(tmp_path / "out")
+    assert len(list(tmp_path.glob("cache/verdicts/*/*.json"))) == 2
+    assert all(result.success for result in judge(tmp_path, cases).values())
+    read_results(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGKILL, None), (signal.SIGTERM, None), (signal.SIGSEGV, "Compilation")])
+def test_a_compiler_that_is_ended_from_outside_says_nothing(tmp_path, monkeypatch, number, error):
+    run = sandbox.Launcher.run
+
+    def ended(launcher, command):
+        in_work = command.may == "build" and Path(command.folder).name == "work"
+        return sandbox.Outcome(-number, "", "", "", 0.1) if in_work else run(launcher, command)
+
+    monkeypatch.setattr(sandbox.Launcher, "run", ended)
+    if error:
+        assert judge(tmp_path, {"a": (ONE, "")})["a"].error == error
+    else:
+        with pytest.raises(UserError, match=f"signal {number:d} ended the compiler from outside"):
+            judge(tmp_path, {"a": (ONE, "")})
+    assert not list(tmp_path.glob("cache/verdicts/*/*.json"))
+
+
+def test_only_folders_of_dead_processes_are_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with working_folder() as alive:
+        dead = tmp_path / "d_running-dead"
+        (dead / "0").mkdir(parents=True)
+        with working_folder() as other:
+            assert alive.exists() and other.exists() and not dead.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sigterm_cleans_up(tmp_path):
+    (tmp_path / "translations").mkdir()
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "translations" / "a.d").write_text("int f_filled(int n) { while (true) n++; return n; }")
+    (tmp_path / "java").mkdir()
+    (tmp_path / "java" / "a.java").write_text("int f_gold(int n) { return n; }")
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs" / "a.d").write_text(ONE)
+    command = [sys.executable, "-m", "d_running.unit_test", "translations", "--originals_path", "java", "--d_params_path", "programs"]
+    command += ["--output_path", "out", "--cache_dir", "cache", "--run_limit", "60"]
+    environment = os.environ | {"PYTHONPATH": str(Path(compiler.__file__).parent.parent), "TMPDIR": str(tmp_path / "temporary")}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("temporary/d_running-*/*/work/translation.so")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.terminate()
+    assert "terminated; the same command continues" in process.communicate(timeout=30)[1]
+    assert process.returncode == 143 and list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_an_old_command_line_still_works():
+    for given, plain in (([], False), (["--strict_verdict"], False), (["--plain_verdict"], True)):
+        parser = ArgumentParser()
+        add_flags(parser, UnitTestConfig)
+        assert UnitTestConfig(**vars(parser.parse_args(given))).plain_verdict is plain
+
+
+def test_one_module_that_never_ends_costs_its_batch_little(tmp_path, monkeypatch):
+    cases = {f"a{i}": (ONE, f"int f_filled(int n) {{ return n; }} // {i}") for i in range(8)}
+    cases["endless"] = (ONE, "int f(int n) { while (true) n++; return n; } enum x = f(1); int f_filled(int n) { return n; }")
+    alone = []
+    judge_alone = execution.Judge.judge
+    monkeypatch.setattr(execution.Judge, "judge", lambda self, *program: alone.append(program) or judge_alone(self, *program))
+    results = judge(tmp_path, cases, fast_judge=True, jobs=1)
+    assert len(alone) == 1 and sum(result.success for result in results.values()) == 8 and results["endless"].error == "TimeoutExpired"

@@ -1,0 +1,98 @@
+"""All hostile programs of the tests, judged in each mode: what passed, was lost, ran on, or did harm outside. It should all be none.
+
+Run it as root and as another user: what a program can reach differs.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from d_running.dataset import Sample
+from d_running.sandbox import choose_tier, probe_isolation
+from d_running.unit_test import Result, UnitTestConfig, run_unit_tests
+from tests.d_running.hostile import AT_RUN_TIME, CHEATS, HOSTILE, MAY_PASS, MAY_PASS_PLAIN, NEEDS_ISOLATION, ONE, RIGHT
+from util.errors import UserError
+
+MODES = {
+    "strict": {},
+    "strict fast": {"fast_judge": True},
+    "plain": {"plain_verdict": True},
+    "plain fast": {"plain_verdict": True, "fast_judge": True},
+}
+HONEST = {f"honest{i}": (ONE, f"{RIGHT} // {i}") for i in range(20)}
+
+
+def judge_all(folder: Path, names: list[str], options: dict[str, bool], jobs: int | None) -> list[Result]:
+    """The results of the hostile programs ``names``, of the cheats, and of 20 right programs among them."""
+    programs = HONEST | {name: (ONE, HOSTILE[name]) for name in names} | CHEATS
+    (folder / "translations").mkdir(parents=True)
+    for name, (_, translation) in programs.items():
+        (folder / "translations" / f"{name}.d").write_text(translation)
+    samples = [Sample(name, "", program) for name, (program, _) in programs.items()]
+    config = UnitTestConfig(folder / "cache", jobs, compile_limit=3, run_limit=1, **options)
+    return run_unit_tests(folder / "translations", samples, folder / "out", config)
+
+
+def processes() -> set[str]:
+    """Who runs a compiler, a linker or a judged program now."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(word in (b"../tools/runner", b"translation", b"./translation.so", b"translation.d") for word in command):
+            found.add(process.name)
+    return found
+
+
+def main() -> int:
+    """Command line: ``python -m benchmarks.containment [--modes …] [--jobs …]``; exit code 1 if anything was not contained."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.containment", description=__doc__)
+    parser.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES), help="by default all")
+    parser.add_argument("--jobs", type=int, help="programs judged at a time; by default one per processor")
+    arguments = parser.parse_args()
+    tier, isolated = choose_tier(), probe_isolation()
+    names = [name for name in HOSTILE if isolated or name not in NEEDS_ISOLATION]
+    sys.stdout.write(f"{len(names)} hostile programs, {len(CHEATS)} cheats; {tier}, {'isolated' if isolated else 'not isolated'}\n")
+    failed = False
+    for mode in arguments.modes:
+        with tempfile.TemporaryDirectory() as scratch:
+            before, temporary = processes(), set(Path(tempfile.gettempdir()).iterdir())
+            witness = subprocess.Popen(["sleep", "100000"], start_new_session=True)
+            try:
+                results, said = judge_all(Path(scratch), names, MODES[mode], arguments.jobs), ""
+            except UserError as error:
+                results, said = [], str(error)
+            harm = ["the witness was killed"] if witness.poll() is not None else []
+            witness.kill()
+            witness.wait()
+            harm += [
+                str(path) for path in set(Path(tempfile.gettempdir()).iterdir()) - temporary if path.name.startswith(("d_running-", "d_running_left"))
+            ]
+            orphans = processes() - before
+            time.sleep(5 if orphans else 0)  # another judge's programs have ended then
+            orphans &= processes()
+        passed = [result.name for result in results if result.success and result.name not in HONEST]
+        deceived = [name for name in passed if name not in (MAY_PASS_PLAIN if "plain" in mode else MAY_PASS)]
+        lost = [result.name for result in results if result.error in ("Exception", "NotJudged") or (result.name in HONEST and not result.success)]
+        vacuous = [result.name for result in results if result.name in AT_RUN_TIME and result.error == "Compilation"]
+        figures = {"false passes": deceived, "harm": harm, "orphans": sorted(orphans), "lost": lost + [said] * bool(said), "not compiled": vacuous}
+        counts = ", ".join(f"{kind} {number}" for kind, number in Counter(result.error for result in results).most_common())
+        sys.stdout.write(f"{mode:12}" + "; ".join(f"{len(found)} {what}" for what, found in figures.items()) + f" ({counts})\n")
+        for what, found in figures.items():
+            if found:
+                failed = failed or what != "not compiled"
+                sys.stdout.write(f"  {what}: {', '.join(found)}\n")
+        sys.stdout.flush()
+    return int(failed)
+
+
+if __name__ == "__main__":
+    from util.cli import run_main
+
+    run_main(main)
