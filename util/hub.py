@@ -42,6 +42,6 @@ def check_on_hub(name: str, kind: Literal["model", "dataset"], flag: str) -> Non
         raise UserError(f"{flag} {name}: there is {folder} it is not in the hub's cache; HF_HUB_OFFLINE is set, so nothing is fetched.") from error
     except Exception as error:  # of many kinds: the library's own and those of the network client that it happens to use
         raise UserError(
-            f"{flag} {name}: there is {folder} {constants.ENDPOINT} does not answer ({' '.join(str(error).split())[:200]}); check the network, or give "
-            f"a local folder (with HF_HUB_OFFLINE=1 the cache alone is asked)."
+            f"{flag} {name}: there is {folder} {constants.ENDPOINT} does not answer ({' '.join(str(error).split())[:200]}); check the network, or "
+            "give a local folder (with HF_HUB_OFFLINE=1 the cache alone is asked)."
         ) from error

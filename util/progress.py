@@ -4,7 +4,7 @@ import io
 import logging
 import sys
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 from tqdm import tqdm
 
@@ -19,7 +19,7 @@ class Progress(tqdm):
     Of bars within one another only the innermost says lines.
     """
 
-    _speaking: "list[Progress]" = []
+    _speaking: ClassVar[list[tqdm]] = []
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._closed = threading.Event()
