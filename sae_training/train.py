@@ -213,7 +213,8 @@ def _finished(config: TrainingConfig) -> dict[int, Evaluation] | None:
     metrics, run = config.output / "metrics.json", config.output / "run.json"
     if config.restart or (config.output / CHECKPOINT_FILE).exists() or not (metrics.exists() and run.exists()):
         return None
-    if changes := differences(read_json(run, "the training's settings"), config):
+    made = {name: value for name, value in read_json(run, "the training's settings").items() if name in config.settings}
+    if changes := differences(made, config):
         raise CheckpointError(
             f"{config.output} holds a training made with {', '.join(changes)}; give the same, --restart or another --output_file_path."
         )
@@ -226,10 +227,10 @@ def _train(config: TrainingConfig) -> dict[int, Evaluation]:
     from sae_training.checkpoint import CHECKPOINT_FILE
     from util.seeds import set_seed
 
-    (config.output / "metrics.json").unlink(missing_ok=True)  # which stands for a training that has ended
     set_seed(config.seed)
     model, tokenizer = load_model_and_tokenizer(config.MODEL_NAME, config.device, config.dtype, trust_remote_code=config.trust_remote_code)
     training = Training(config, model.requires_grad_(False), tokenizer)
+    (config.output / "metrics.json").unlink(missing_ok=True)  # which stands for a training that has ended
     write_json(config.output / "run.json", asdict(config))
     first = training.step
     seconds = training.run()

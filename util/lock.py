@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,7 +27,7 @@ def locked(folder: Path, wait: bool = False) -> Iterator[None]:
     Raises:
         UserError: if another process holds it, naming that; or the folder cannot be written to.
     """
-    path = folder / LOCK_FILE
+    path, was_there = folder / LOCK_FILE, folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = _acquire(path, wait)
@@ -45,6 +45,9 @@ def locked(folder: Path, wait: bool = False) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)  # before the lock is let go, so that none removes another's
         file.close()
+        if not was_there:
+            with suppress(OSError):  # it holds something now
+                folder.rmdir()
 
 
 def _acquire(path: Path, wait: bool) -> BinaryIO:
