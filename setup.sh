@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings what the project needs: Python packages in .venv, and the LDC compiler for D. Does nothing where both are there.
+# Brings what the project needs: Python packages in .venv, and the LDC compiler for D. Does nothing where both are there, and says what it does.
 set -eu
 cd "$(dirname "$0")"
 
@@ -21,7 +21,12 @@ install_package() { # by the name that Debian uses; the other distributions call
     fi
 }
 
-if ! command -v ldc2 >/dev/null && ! install_package ldc; then
+installed() { # a package, saying so; of the package manager's words only the errors
+    echo "setup: installing the system's package $1 (about a minute)"
+    install_package "$1" >/dev/null
+}
+
+if ! command -v ldc2 >/dev/null && ! installed ldc; then
     echo "error: no D compiler (ldc2) was found and it could not be installed; as root install your system's package 'ldc', or unpack a release of LDC (github.com/ldc-developers/ldc) and put its bin folder on the PATH." >&2
     exit 2
 fi
@@ -33,11 +38,19 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 fi
 
 if ! cmp -s requirements.txt .venv/installed.txt; then
-    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null && ! install_package python3-venv; then
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null && ! installed python3-venv; then
         echo "error: Python's venv module is missing and could not be installed; as root install your system's package 'python3-venv'." >&2
         exit 2
     fi
+    echo "setup: making .venv with the packages of requirements.txt; that takes some minutes, and 1 to 6 GB of disk (PyTorch is most of it)"
     "$python" -m venv .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt
+    # The exit status of pip goes through a file, since that of a pipe is its last command's.
+    { .venv/bin/python -m pip install --disable-pip-version-check --no-input --root-user-action=ignore --progress-bar off -r requirements.txt \
+        || touch .venv/failed; } | sed -un 's/^Collecting \([^ ]*\).*/setup: fetching \1/p; s/^Installing collected packages.*/setup: unpacking/p'
+    if [ -e .venv/failed ]; then
+        rm .venv/failed
+        echo "error: pip could not install requirements.txt, for the reason above; mend that and give the same command again." >&2
+        exit 2
+    fi
     cp requirements.txt .venv/installed.txt
 fi

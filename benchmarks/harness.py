@@ -3,7 +3,6 @@
 Naive is what anybody would do: one ``ldmd2`` command per file, and the program's own ``writefln`` read from its output.
 """
 
-import argparse
 import re
 import resource
 import subprocess
@@ -24,6 +23,7 @@ from d_running.java_to_d import RULES, translate_java
 from d_running.translate import d_function
 from d_running.unit_test import Result, UnitTestConfig, read_translations, run_unit_tests
 from d_running.words import faithful_words
+from util.cli import ArgumentParser
 from util.errors import BenchmarkError
 from util.files import write_text
 
@@ -82,7 +82,7 @@ def reference_translations(samples: list[Sample], folder: Path) -> list[Sample]:
 
 def main() -> None:
     """Command line: ``python -m benchmarks.harness [--originals_path …] [--translations …] [--samples …]``."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness", description=__doc__)
+    parser = ArgumentParser(prog="python -m benchmarks.harness", description=__doc__)
     parser.add_argument("--originals_path", type=Path, default=Path("data/demo/test.csv"), help="samples (%(default)s)")
     parser.add_argument("--d_params_path", type=Path, help="folder of test programs, if the samples are a folder")
     parser.add_argument("--translations", type=Path, help="folder of ID.d; by default the reference translator's, a rule off in every second")

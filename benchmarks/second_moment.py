@@ -7,7 +7,6 @@ tokens and scaled per token. All times are CPU time of one run; with one thread,
 ``OMP_NUM_THREADS=1 python -m benchmarks.second_moment [--texts 480]``
 """
 
-import argparse
 import resource
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from huggingface.transcoder import Transcoder
 from huggingface.transcoder_adapter import splice_transcoder
 from tcpe.second_moment import SecondMoment, SecondMomentSum, cached_second_moment
 from tests.tiny import tiny_tokenizer
+from util.cli import ArgumentParser
 from util.hooks import Trace
 
 FEATURES, LAYER, WIDTH, ACTIVE, TEXT_TOKENS, EPSILON = 16384, 7, 512, 50, 200, 1e-3
@@ -121,7 +121,7 @@ def residual(moment: SecondMoment, solution: torch.Tensor, key: torch.Tensor) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--texts", type=int, default=480, help=f"texts of about {TEXT_TOKENS} tokens (default: 256)")
     n_texts = parser.parse_args().texts
     tokenizer = tiny_tokenizer()

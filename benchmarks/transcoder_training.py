@@ -9,7 +9,6 @@ weights at the start; sparsify has its own start, and its default optimizer (sig
 a third of our rate: at the default it is better with 1e-3 than with 3e-3.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -24,7 +23,7 @@ from tqdm import tqdm
 from sae_training.config import Recipe
 from sae_training.evaluation import FitMeter
 from sae_training.trainer import LayerTrainer, learning_rate
-from util.cli import run_main
+from util.cli import ArgumentParser, run_main
 
 WIDTH, EXPANSION, K, BATCH = 512, 32, 32, 1024
 CONCEPTS, ACTIVE, NOISE = 4096, 20, 0.02
@@ -170,7 +169,7 @@ def race(sides: dict[str, Side], batches: Iterable[Pair], steps: int, test: Pair
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=40, help=f"steps of {BATCH} tokens (default: 40)")
     parser.add_argument("--lr", type=float, default=3e-3, help="learning rate of Adam (default: 0.003)")
     parser.add_argument("--threads", type=int, default=1, help="threads; with more, waiting for a busy machine counts as work (default: 1)")

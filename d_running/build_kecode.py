@@ -7,7 +7,6 @@ benchmark has it, from the Python function (``--oracle python``: what does not f
 languages are run either way, and the report says where they disagree. Text beyond ASCII is left out: D counts bytes where Java counts UTF-16 units.
 """
 
-import argparse
 import logging
 import math
 import platform
@@ -29,6 +28,7 @@ from d_running.oracles.java_oracle import JavaMethod, has_jdk, java_results, jav
 from d_running.oracles.python_oracle import PythonFunction, python_results
 from d_running.sandbox import choose_tier, probe_tier
 from d_running.stronger_inputs import NEW_INPUTS_FILE, Subject, new_inputs_report, stronger_inputs
+from util.cli import ArgumentParser
 from util.errors import BenchmarkError
 from util.files import write_csv, write_json, write_text
 
@@ -433,9 +433,7 @@ def _write(entries: list[_Entry], report: dict[str, Any], output: Path, oracle: 
 
 def main() -> None:
     """Command line: ``python -m d_running.build_kecode --source DIR --output_path OUT``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m d_running.build_kecode", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(prog="python -m d_running.build_kecode", description=__doc__)
     parser.add_argument("--source", type=Path, required=True, help="the unpacked set: a folder with java/ID.java and python/ID.py")
     parser.add_argument(
         "--output_path", type=Path, required=True, help="folder for originals/, d_with_params/, kecode.csv, report.json and summary.txt"

@@ -18,6 +18,15 @@ GROUPING_HELP = (
     "sample's message leads, of the leaders near to a message the last one wins)"
 )
 
+FIGURES = {
+    "accuracy_of_target_cluster": "generalization: share of the targets that compile and pass now",
+    "change_of_target_cluster": "cluster drift: size of the target cluster now, by its size before",
+    "specificity": "specificity: share of the others that are in the same cluster as before",
+    "destructiveness": "destructiveness: share of the functions that passed before and do not now",
+    "reliability": "reliability: share of the single tests of passing functions that still pass",
+}
+"""What the figures of an edit in metrics.json are called in the paper, and what they say."""
+
 
 @dataclass(frozen=True)
 class UnitTestConfig:

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from tqdm import tqdm
-
 from d_running.d_source import first_function, rename
 from d_running.dataset import Sample, load_functions, load_samples
 from d_running.harness import FUNCTION_NAME as D_NAME
@@ -16,6 +14,7 @@ from d_running.java_to_d import RULES, check_rules, translate_java
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError, UserError
 from util.files import write_text
+from util.progress import Progress
 
 SUFFIX = ".d"
 
@@ -48,7 +47,7 @@ def translate_samples(
     needed = [sample for sample in samples if not sample.problem and not files[sample.name].exists()]
     prompts = {sample.name: prompt_of(sample.java) for sample in needed}
     names = sorted(prompts, key=lambda name: (-len(prompts[name]), name))  # alike lengths together: less padding
-    with tqdm(desc="Translating", total=len(names), disable=None) as progress:
+    with Progress(desc="Translating", total=len(names)) as progress:
         for start in range(0, len(names), batch_size):
             batch = names[start : start + batch_size]
             for name, answer in zip(batch, generate([prompts[name] for name in batch]), strict=True):

@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from demo.datasets import VALIDATION_SEED, write_dataset
 from demo.edit_requests import CORRECTIONS
 from demo.settings import DATA, EDIT, KIND, LAYER
@@ -19,13 +17,18 @@ from stages.config import run_config
 from stages.run import run_stage
 from util.errors import UserError
 from util.files import write_json
+from util.lock import locked
 from util.memory import PeakMemory
+from util.progress import Progress
 
 logger = logging.getLogger(__name__)
 
 RUNS = Path("runs/demo")
 SUMMARY_FILE = "summary.json"
 BATCH_SIZE = 160
+
+# Stages differ too much in length for a guess of what is left.
+_BAR = "{desc}: {n_fmt}/{total_fmt} stages, {elapsed} so far{postfix}"
 
 Figures = dict[str, Any]
 _FIGURES = {
@@ -44,7 +47,8 @@ _FIGURES = {
 class _Chain:
     """The stages of one demo run, on one draw of test functions."""
 
-    def __init__(self, functions: Path, folder: Path, invalidate_cache: bool) -> None:
+    def __init__(self, functions: Path, folder: Path, invalidate_cache: bool, progress: Progress) -> None:
+        self._progress = progress
         self.folder = folder
         self.seconds: dict[str, float] = {}
         self.model_and_tokenizer = load_model_and_tokenizer(str(DATA / "model"), device="cpu")
@@ -65,16 +69,19 @@ class _Chain:
 
     def stage(self, name: str, alg_name: str, **flags: Any) -> Figures:
         """Run one stage into the folder ``name`` and return its metrics; its seconds are added to those of its last name."""
+        self._progress.set_postfix_str(name)
+        logger.info("Stage %d of %d: %s", self._progress.n + 1, self._progress.total, name)
         config = run_config({**self.common, "output_file_path": str(self.folder / name), "alg_name": alg_name, **flags})
         start = time.perf_counter()
         metrics = run_stage(config, self.model_and_tokenizer)
         stage = Path(name).name
         self.seconds[stage] = round(self.seconds.get(stage, 0) + time.perf_counter() - start, 3)
+        self._progress.update()
         return metrics
 
 
 def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures:
-    """Run the chain, print its table and write ``runs/demo/summary.json``.
+    """Run the chain, print its table and write ``summary.json`` in the folder of this draw; of the default in ``runs/demo`` too.
 
     Args:
         seed: of fresh test functions; None takes the ones in the repository.
@@ -94,21 +101,19 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
         functions = folder / "functions.csv"
         if invalidate_cache or not functions.exists():
             write_dataset(seed, functions)
-    chain = _Chain(functions, folder, invalidate_cache)
     families: dict[str, Figures] = {}
-    with PeakMemory() as memory, tqdm(total=2 + 3 * len(CORRECTIONS), desc="demo", unit="stage", disable=None) as progress:
+    stages = 2 + 3 * len(CORRECTIONS)
+    with locked(folder), PeakMemory() as memory, Progress(total=stages, desc="demo", unit="stage", bar_format=_BAR) as progress:
+        chain = _Chain(functions, folder, invalidate_cache, progress)
         before = chain.stage("noKE", "noKE")
-        progress.update()
         for row, family in enumerate(CORRECTIONS):
-            stages = {
+            figures = {
                 "TCPE_pre": chain.stage(f"{family}/TCPE_pre", "TCPE_pre", i=row, save_k_v_upd=True),
                 "TCPE": chain.stage(f"{family}/TCPE", "TCPE", i=row),
                 "ablation": chain.stage(f"{family}/ablation", "TCPE", i=row, abla_exp=True),
             }
-            families[family] = {"targets": stages["TCPE"]["targets"], **{name: _figures(metrics) for name, metrics in stages.items()}}
-            progress.update(3)
+            families[family] = {"targets": figures["TCPE"]["targets"], **{name: _figures(metrics) for name, metrics in figures.items()}}
         together = chain.stage("multi_error", "TCPE", i=0, more_edits=[str(row) for row in range(1, len(CORRECTIONS))])
-        progress.update()
     summary = {
         "samples": before["samples"],
         "accuracy_before": before["accuracy"],
@@ -118,7 +123,8 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
         "peak_memory_mb": round(memory.mebibytes, 1),
     }
     write_json(folder / SUMMARY_FILE, summary)
-    write_json(RUNS / SUMMARY_FILE, summary)
+    if seed is None:
+        write_json(RUNS / SUMMARY_FILE, summary)
     sys.stdout.write(table(summary))
     return summary
 

@@ -3,7 +3,6 @@
 usage: python -m demo.datasets --seed 2 --output data/demo/test.csv
 """
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from d_running.oracles.java_oracle import JavaMethod, has_jdk, java_results
 from demo.corpus import training_java
 from demo.generator import DemoFunction, draw_functions
 from demo.settings import DATA
-from util.cli import run_main
+from util.cli import ArgumentParser, run_main
 from util.errors import BenchmarkError
 from util.files import read_json, write_csv
 
@@ -76,7 +75,7 @@ def write_dataset(seed: int, path: Path, count: int = COUNT) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, required=True, help=f"{VALIDATION_SEED} is the validation draw, {TEST_SEED} the default test draw")
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--output", type=Path, required=True)

@@ -3,7 +3,6 @@
 usage: python -m demo.edit_requests --model data/demo/model --output data/demo/edit_requests.csv
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +14,7 @@ from demo.datasets import COUNT, VALIDATION_SEED
 from demo.generator import FAMILIES, DemoFunction, draw_functions
 from demo.settings import KIND, LAYER
 from tcpe.request import RequestContext, target_column
-from util.cli import run_main
+from util.cli import ArgumentParser, run_main
 from util.files import write_csv
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def request_rows(tokenizer: "PreTrainedTokenizerBase") -> list[dict[str, str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=Path("data/demo/model"))
     parser.add_argument("--output", type=Path, default=Path("data/demo/edit_requests.csv"))
     arguments = parser.parse_args()

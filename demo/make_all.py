@@ -3,7 +3,6 @@
 usage: python -m demo.make_all   (about an hour on two cores; stop it at will, the same command continues)
 """
 
-import argparse
 import json
 import logging
 import random
@@ -22,7 +21,7 @@ from huggingface.transcoder import save_transcoder
 from sae_training.activations import collect_mlp_activations
 from sae_training.config import Recipe
 from sae_training.trainer import measure_fit, train_transcoder
-from util.cli import run_main
+from util.cli import ArgumentParser, run_main
 from util.files import write_csv, write_text
 
 TRANSCODER_TEXTS, MOMENT_TEXTS = 2000, 600
@@ -60,7 +59,7 @@ def make_transcoder(model: LlamaForCausalLM, tokenizer: AutoTokenizer) -> None:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     train_and_save(TrainingConfig(), DATA / "model", Path("runs/demo_model"))
     model, tokenizer = load_model_and_tokenizer(str(DATA / "model"))
     make_transcoder(model, tokenizer)

@@ -3,7 +3,6 @@
 usage: python -m demo.train_model --output data/demo/model --work runs/demo_model
 """
 
-import argparse
 import logging
 import math
 from collections.abc import Set as AbstractSet
@@ -11,14 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from demo.corpus import bucket_rng, draw_example, tokenizer_texts
 from demo.datasets import held_out_java
 from demo.tokenizer import train_tokenizer
-from util.cli import run_main
+from util.cli import ArgumentParser, run_main
 from util.files import write_atomically, write_json
+from util.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +113,7 @@ def train(config: TrainingConfig, tokenizer: PreTrainedTokenizerFast, held_out: 
             optimizer.load_state_dict(state["optimizer"])
             start = state["step"]
             logger.info("continuing at step %d", start)
-    progress = tqdm(range(start, config.steps), initial=start, total=config.steps, desc="training the embedded model", disable=None)
+    progress = Progress(range(start, config.steps), initial=start, total=config.steps, desc="training the embedded model")
     batches: list[Batch] = []
     for step in progress:
         if not batches or step % config.bucket == 0:
@@ -151,7 +150,7 @@ def train_and_save(config: TrainingConfig, output: Path, work: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("data/demo/model"))
     parser.add_argument("--work", type=Path, default=Path("runs/demo_model"), help="folder of the checkpoint")
     parser.add_argument("--steps", type=int, default=TrainingConfig.steps)

@@ -4,7 +4,6 @@ Each stands as an ordinary method in a file of ``data/real/functions``, under a 
 ``python -m examples.corpus`` runs them in Java on these inputs and writes the benchmark ``data/real/functions.csv``.
 """
 
-import argparse
 import shutil
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from d_running.gold import GOLD_NAME, Unusable, java_signature
 from d_running.java_to_d.syntax import java_parser
 from examples.functions import normalized_digest
 from examples.inputs import draw_inputs
+from util.cli import ArgumentParser
 from util.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def write_layout(functions: list[JavaFunction], folder: Path) -> None:
 
 def main() -> None:
     """Command line: ``python -m examples.corpus``."""
-    parser = argparse.ArgumentParser(prog="python -m examples.corpus", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(prog="python -m examples.corpus", description=__doc__)
     parser.add_argument("--source", type=Path, default=FUNCTIONS, help="folder of Java files (%(default)s)")
     parser.add_argument("--output_path", type=Path, default=BENCHMARK, help="the benchmark, a kecode.csv (%(default)s)")
     arguments = parser.parse_args()

@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from d_running.dataset import load_functions
@@ -32,6 +31,7 @@ from util.cli import ArgumentParser
 from util.errors import BenchmarkError, CheckpointError, UserError
 from util.files import write_atomically, write_json
 from util.flags import add_flags, flag
+from util.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def train(config: AdapterTraining, model: PreTrainedModel, pairs: Sequence[Pair]
         start = state["step"]
         logger.info("continuing at step %d", start)
     steps = batches(pairs, config)
-    for step in tqdm(range(start, config.steps), initial=start, total=config.steps, desc="Training the translator", disable=None):
+    for step in Progress(range(start, config.steps), initial=start, total=config.steps, desc="Training the translator"):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * min((step + 1) / config.warmup_steps, 1 - 0.95 * step / config.steps)
         loss = answer_loss(adapted, steps[step])

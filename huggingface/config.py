@@ -8,6 +8,16 @@ from util.errors import UserError
 from util.flags import check_choices, flag
 
 
+def check_model_name(name: str) -> None:
+    """See that ``name`` is a folder that is there, or may be a name on the hub.
+
+    Raises:
+        UserError: if it can only be a folder, and there is none.
+    """
+    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise UserError(f"There is no model folder {name}; give a folder in Hugging Face's format or a model's name on the hub.")
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """A model and the layer that is looked into; every field is the flag of its name."""
@@ -33,6 +43,7 @@ class ModelConfig:
             UserError: naming the flag.
         """
         check_choices(self)
+        check_model_name(self.MODEL_NAME)
         if self.TC_sites and (len(self.TC_sites) != 2 or not self.TC_layer_file):
             raise UserError("--TC_sites takes two names, where the transcoder of --TC_layer_file reads and where it writes, such as mlp_in mlp_out.")
         if self.TC_layer_file and not self.TC_layer_file.startswith("hub:") and not Path(self.TC_layer_file).exists():

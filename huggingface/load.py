@@ -6,9 +6,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from huggingface.architectures import architecture_of
+from huggingface.config import check_model_name
 from util.errors import CheckpointError, UserError
+from util.hub import check_on_hub
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +37,10 @@ def load_model_and_tokenizer(
             character offsets.
         CheckpointError: for files that cannot be read as a model.
     """
-    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-        raise UserError(f"There is no model folder {name}; give a folder in Hugging Face's format or a model's name on the hub.")
+    if not Path(name).is_dir():
+        check_model_name(name)
+        check_on_hub(name, "model", "--MODEL_NAME")
+    disable_progress_bar()  # of loading weights, which takes seconds
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         model = AutoModelForCausalLM.from_pretrained(

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.activations import Point, stream_activations
 from huggingface.tokenization import batches, encode
+from util.progress import Progress
 
 
 class MLPActivations(NamedTuple):
@@ -31,7 +31,7 @@ def collect_mlp_activations(
     points = Point(layer, "mlp_in"), Point(layer, "mlp_out")
     rows = [encode(tokenizer, text).ids[:max_tokens] for text in texts]
     parts: list[list[Tensor]] = [[], []]
-    with tqdm(total=len(rows), desc="MLP activations", disable=None, leave=False) as progress:
+    with Progress(total=len(rows), desc="MLP activations", leave=False) as progress:
         batched = batches(rows, tokenizer.pad_token_id, model.device, max_rows=batch_size)
         for found in stream_activations(model, points, batched, keep_first_token=False):
             for part, point in zip(parts, points):

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from sae_training.hooked_model import Activations, HookedModel, pad_contexts
+from util.progress import Progress
 
 Pair = tuple[Float[Tensor, "token d_in"], Float[Tensor, "token d_out"]]
 
@@ -51,7 +51,7 @@ class ActivationBuffer:
         """Overwrite what was served with new activations, and mix."""
         free = self._order[: self._served].to(self._device)
         done = 0
-        with tqdm(total=len(free), desc="activations", unit=" tokens", disable=None, leave=False) as progress:
+        with Progress(total=len(free), desc="activations", unit=" tokens", leave=False) as progress:
             while done < len(free):
                 new = self._pending or self._next_activations()
                 taken = min(len(next(iter(new.values()))[0]), len(free) - done)

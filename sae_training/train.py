@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from sae_training.config import PRESETS, TrainingConfig, config_from, differences
 from util.cli import ArgumentParser, run_main
 from util.errors import CheckpointError, UserError
-from util.files import write_atomically, write_json
+from util.files import read_json, write_atomically, write_json
 from util.flags import add_flags
+from util.lock import locked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -113,15 +114,14 @@ class Training:
 
     def run(self) -> float:
         """Train to the end; returns the seconds spent."""
-        from tqdm import tqdm
-
+        from util.progress import Progress
         from util.tracking import RunTracker
 
         config, started = self.config, time.perf_counter()
         every = max(1, config.steps // config.n_checkpoints) if config.n_checkpoints else config.steps + 1
         name = config.run_name or config.output.name
         with RunTracker(config.output, name, config.settings, keep_before=self.step) as tracker:
-            progress = tqdm(range(self.step, config.steps), initial=self.step, total=config.steps, desc="training", disable=None)
+            progress = Progress(range(self.step, config.steps), initial=self.step, total=config.steps, desc="training")
             for step in progress:
                 batch = self.buffer.next_batch(config.train_batch_size)
                 report = step % config.wandb_log_frequency == 0
@@ -189,17 +189,48 @@ def train(config: TrainingConfig) -> dict[int, Evaluation]:
     """Train, evaluate and write everything to ``config.output``.
 
     Written are ``layer_L/`` (a transcoder that ``load_transcoder`` reads, and the logarithms of its features' frequencies),
-    ``metrics.json``, ``metrics.jsonl``, ``timing.json``, ``run.json`` and ``checkpoint.pt``.
+    ``metrics.json``, ``metrics.jsonl``, ``timing.json``, ``run.json`` and, until it has ended, ``checkpoint.pt``.
 
     Raises:
         UserError: for anything that the user can mend.
     """
+    with locked(config.output):
+        if (finished := _finished(config)) is not None:
+            logger.info("%s is finished; --restart trains it again", config.output)
+            return finished
+        return _train(config)
+
+
+def _finished(config: TrainingConfig) -> dict[int, Evaluation] | None:
+    """The figures of a training that has ended in this folder, which leaves no checkpoint; None if there is none.
+
+    Raises:
+        CheckpointError: if it had other settings.
+    """
+    from sae_training.checkpoint import CHECKPOINT_FILE
+    from sae_training.evaluation import Evaluation
+
+    metrics, run = config.output / "metrics.json", config.output / "run.json"
+    if config.restart or (config.output / CHECKPOINT_FILE).exists() or not (metrics.exists() and run.exists()):
+        return None
+    made = {name: value for name, value in read_json(run, "the training's settings").items() if name in config.settings}
+    if changes := differences(made, config):
+        raise CheckpointError(
+            f"{config.output} holds a training made with {', '.join(changes)}; give the same, --restart or another --output_file_path."
+        )
+    return {int(name.removeprefix("layer_")): Evaluation(**figures) for name, figures in read_json(metrics, "the training's figures").items()}
+
+
+def _train(config: TrainingConfig) -> dict[int, Evaluation]:
+    """What ``train`` does in a folder that it has for itself."""
     from huggingface.load import load_model_and_tokenizer
+    from sae_training.checkpoint import CHECKPOINT_FILE
     from util.seeds import set_seed
 
     set_seed(config.seed)
     model, tokenizer = load_model_and_tokenizer(config.MODEL_NAME, config.device, config.dtype, trust_remote_code=config.trust_remote_code)
     training = Training(config, model.requires_grad_(False), tokenizer)
+    (config.output / "metrics.json").unlink(missing_ok=True)  # which stands for a training that has ended
     write_json(config.output / "run.json", asdict(config))
     first = training.step
     seconds = training.run()
@@ -208,11 +239,14 @@ def train(config: TrainingConfig) -> dict[int, Evaluation]:
     tokens = (config.steps - first) * config.train_batch_size
     if tokens:
         write_json(config.output / "timing.json", {"seconds": seconds, "tokens": tokens, "tokens_per_second": tokens / seconds})
+    (config.output / CHECKPOINT_FILE).unlink(missing_ok=True)
     return figures
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(
+        prog="python -m sae_training.train", usage="%(prog)s FLAGS", description=__doc__.splitlines()[0], examples=__doc__.partition("usage: ")[2]
+    )
     parser.add_argument("--preset", choices=PRESETS, help="start from the recipe of that project; other flags change it")
     add_flags(parser, TrainingConfig)
     config = config_from(vars(parser.parse_args()))

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import trange
 
 from huggingface.transcoder import Sites, Transcoder
 from sae_training.activations import MLPActivations
@@ -17,6 +16,7 @@ from sae_training.evaluation import FitMeter
 from sae_training.losses import transcoder_losses
 from sae_training.transcoder import TrainableTranscoder
 from util.errors import CheckpointError, UserError
+from util.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def train_transcoder(activations: MLPActivations, recipe: Recipe, sites: Sites =
     inputs, outputs = activations
     trainer = LayerTrainer(recipe, inputs, outputs)
     batches = shuffled_batches(len(inputs), recipe.train_batch_size, recipe.seed)
-    progress = trange(recipe.steps, desc="training the transcoder", disable=None)
+    progress = Progress(range(recipe.steps), desc="training the transcoder")
     for step in progress:
         rows = next(batches).to(inputs.device)
         metrics = trainer.train_step(inputs[rows], outputs[rows], report=step % 100 == 0)

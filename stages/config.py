@@ -28,10 +28,10 @@ class RunConfig:
         own: the flags of the method alone, an instance of its ``flags``; None if it has none.
     """
 
-    model: ModelConfig = part(ModelConfig)
+    model: ModelConfig = part(ModelConfig, "the model and its transcoder")
     output_file_path: str = flag("", "folder for everything that this run writes (required)")
     alg_name: str = flag("", "what the run does (required)", choices=meanings)
-    edit: EditConfig = part(EditConfig)
+    edit: EditConfig = part(EditConfig, "the edit")
     without_rule: list[str] = flag([], "rules of the reference that are switched off, so that it errs as models do")
     container_workspace: str = flag("", "folder for intermediate files that runs share: statistics, updates, compiled verdicts (required)")
     originals_path: str = flag("data/kecode/originals", "benchmark: folder of ID.java, or its kecode.csv")
@@ -41,7 +41,7 @@ class RunConfig:
     invalidate_cache: bool = flag(False, "throw away what earlier runs left in the output folder and the caches")
     translation_batch_size: int = flag(0, "number of functions that are translated at a time (required)")
     preKE_cluster_result: str = flag("", "the clustering of a noKE run; noKE writes it there (required)")
-    judge: JudgeConfig = part(JudgeConfig, without=("cache_dir", "compile_limit", "run_limit"))
+    judge: JudgeConfig = part(JudgeConfig, "judging", without=("cache_dir", "compile_limit", "run_limit"))
     seed: int = flag(0, "seed of all randomness")
     run_name: str | None = flag(None, "the run's name in WandB; by default the output folder's")
     own: Any = None
@@ -91,8 +91,13 @@ class RunConfig:
         required = ["MODEL_NAME", "output_file_path", "alg_name", "container_workspace", "preKE_cluster_result"]
         if self.alg_name in methods() and self.method.edits:
             required.append("i")
-        if missing := [name for name in required if given[name] in ("", None)]:
-            raise UserError(f"{', '.join('--' + name for name in missing)} must be given; --help says what for.")
+        missing = [name for name in required if given[name] in ("", None)]
+        if not self.is_reference:
+            numbers = {"layer_num": self.model.layer_num, "translation_batch_size": self.translation_batch_size}
+            missing += [name for name, value in numbers.items() if value == flags_of(RunConfig)[name][0].default]
+        if missing:
+            known = {"alg_name": f" ({', '.join(methods())})"}
+            raise UserError(f"{', '.join(f'--{name}{known.get(name, str())}' for name in missing)} must be given; --help says what for.")
         check_choices(self)
         if self.is_reference and self.method.edits:
             raise UserError(
@@ -129,10 +134,10 @@ class RunConfig:
 
 def add_run_flags(parser: ArgumentParser) -> None:
     """Give ``parser`` the flags of ``RunConfig``, and those that methods have of their own."""
-    add_flags(parser, RunConfig)
+    add_flags(parser, RunConfig, "the run")
     for method in methods().values():
         if method.flags is not None:
-            add_flags(parser, method.flags)
+            add_flags(parser, method.flags, f"--alg_name {method.name}")
 
 
 def run_config(given: Mapping[str, Any]) -> RunConfig:

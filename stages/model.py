@@ -31,6 +31,7 @@ from tcpe.method import Job
 from tcpe.saved import DECIDES_UPDATE
 from tcpe.update import Edit, applied, shared_features
 from tcpe.weight_edit import Replaced, WeightEdit
+from util.logs import ONCE
 from util.seeds import set_seed
 
 logger = getLogger(__name__)
@@ -144,7 +145,7 @@ def _checked_fit(
     fits = measure_sites(model, tokenizer, config.model.layer_num, transcoder, prompts)
     if not config.model.skip_site_check:
         check_site(transcoder, fits, str(config.model.TC_layer_file))
-    logger.info("The transcoder's fit at its own and other sites:\n%s", site_table(fits))
+    logger.info("The transcoder's fit at its own and other sites:\n%s", site_table(fits), extra=ONCE)
     return fits[0].fvu if math.isfinite(fits[0].fvu) else None
 
 

@@ -11,10 +11,11 @@ from d_running.embedding import Embedder, load_embedder
 from d_running.evaluation import check_same_samples
 from d_running.sandbox import choose_tier
 from stages.config import RunConfig
+from stages.inputs import read_requests
 from stages.run_folder import check_writable
 from tcpe.method import Inputs, Task
-from tcpe.request import EditRequest, load_request, target_column
-from util.errors import BenchmarkError, RequestError
+from tcpe.request import EditRequest, target_column
+from util.errors import RequestError
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def prepare(config: RunConfig) -> Prepared:
     Raises:
         UserError: for anything that is missing or does not go together; nothing is written but empty folders.
     """
+    requests = read_requests(config)
     for folder in (config.output, config.workspace):
         check_writable(folder)
     embed = None
@@ -53,11 +55,6 @@ def prepare(config: RunConfig) -> Prepared:
         find_compiler(config.judge.d_compiler)
         choose_tier(config.judge.allow_unsafe_execution)
         embed = load_embedder(config.judge.embedding_model, config.judge.max_length, config.judge.trust_remote_code)
-    if not Path(config.originals_path).exists():
-        raise BenchmarkError(
-            f"The benchmark {config.originals_path} does not exist: build it with python -m d_running.build_kecode --source DIR --output_path "
-            f"{Path(config.originals_path).parent}, or name another one with --originals_path."
-        )
     samples = load_samples(Path(config.originals_path), Path(config.d_params_path))
     before = None
     if config.method.edits and not config.translate_only:
@@ -65,7 +62,6 @@ def prepare(config: RunConfig) -> Prepared:
         check_same_samples((result.name for result in before.results), (sample.name for sample in samples))
     elif not config.translate_only:
         check_writable(clustering_folder(Path(config.preKE_cluster_result)))
-    requests = [load_request(config.edit.edit_sequence_path, row, config.model.layer_num, config.kind) for row, _, _ in config.edits]
     targets = target_clusters(config, requests, before, embed) if before is not None and embed is not None else []
     task = Task(
         config.edit,

@@ -13,6 +13,7 @@ from stages.prepare import Prepared, prepare
 from stages.run_folder import TRANSLATIONS, open_run, write_timing
 from util.errors import BenchmarkError
 from util.files import write_json
+from util.lock import locked
 from util.tracking import RunTracker
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
         seconds[step] = round(time.perf_counter() - start, 3)
 
     prepared = prepare(config)
-    with _translator(config, prepared, timed, model_and_tokenizer) as translator:
+    with locked(config.output), _translator(config, prepared, timed, model_and_tokenizer) as translator:
         if prepared.before is not None:
             check_comparable(prepared.before.made_with, config.judging.settings | translator.made_with, config.judge.allow_version_change)
         open_run(config, translator.content)
@@ -82,11 +83,11 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
                     )
                 metrics |= figures(clustering, measured, prepared.before, prepared.targets)
             tracker.log(**metrics, seconds=seconds)
-    if not config.translate_only:
-        write_json(config.output / METRICS_FILE, metrics)
-        if not config.method.edits:
-            publish(config, clustering)
-    write_timing(config, seconds)
+        if not config.translate_only:
+            write_json(config.output / METRICS_FILE, metrics)
+            if not config.method.edits:
+                publish(config, clustering)
+        write_timing(config, seconds)
     return metrics | {"seconds": seconds}
 
 

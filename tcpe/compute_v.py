@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from tqdm import trange
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.architectures import down_projection, layer_of, layers_of, mlp_of, post_mlp_norm
@@ -23,6 +22,7 @@ from tcpe.contexts import RequestContexts, check_lengths
 from util.errors import EditError
 from util.hooks import Trace
 from util.memory import out_of_memory_explained
+from util.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ def compute_value(
         optimizer = torch.optim.Adam([delta], lr=settings.learning_rate)
         losses: list[dict[str, float]] = []
         stalled = 0
-        for _ in (progress := trange(settings.steps, desc="value", disable=None, leave=False)):
+        for _ in (progress := Progress(range(settings.steps), desc="value", leave=False)):
             logits = batch.logits(delta)
             nll = functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, reduction="sum")
             # The mean target length times the number of contexts is the number of all their target tokens.

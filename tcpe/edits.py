@@ -215,7 +215,7 @@ def diff_updates(first: str, second: str, lim: Lim = 0.1) -> str:
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, help: str, updates: str | None = "UPDATE") -> ArgumentParser:

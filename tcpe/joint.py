@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from util.errors import EditError
+from util.logs import ONCE
 
 logger = logging.getLogger(__name__)
 
@@ -52,5 +53,7 @@ def solve_together(
             "cannot hold: apply one of them, or make one request of both with the other's prompt in its column contexts."
         )
     cross = (relative - torch.eye(len(names), dtype=torch.double)).abs().max()
-    logger.info("%d edits are solved together: simply added, one would reach another's key with %.1f%% of its strength", len(names), 100 * cross)
+    logger.info(
+        "%d edits are solved together: simply added, one would reach another's key with %.1f%% of its strength", len(names), 100 * cross, extra=ONCE
+    )
     return torch.linalg.solve(effects.T, (left.double() * own).T).T.float()

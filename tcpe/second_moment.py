@@ -5,7 +5,6 @@ Taken once over many texts, kept on disk with its Cholesky factors, and continue
 later runs of run_tcpe.py with the same workspace, model, dtype and texts to find.
 """
 
-import argparse
 import hashlib
 import json
 import logging
@@ -23,7 +22,6 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.activations import Point, read_activations, real_tokens, token_rows
@@ -39,7 +37,9 @@ from tcpe.texts import load_texts
 from util.cli import ArgumentParser, run_main
 from util.errors import EditError, UserError
 from util.files import write_atomically
+from util.lock import locked
 from util.memory import out_of_memory_explained
+from util.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -342,7 +342,7 @@ def _add_texts(
     """Add to each sum the texts that it lacks; ``at_rest`` is called whenever all products of some texts are made."""
     begin = min(total.n_texts for total in sums)
     encoders = [encoder_beside(model, site.layer, site.transcoder) if site.transcoder is not None else nn.Identity() for site in sites]
-    with tqdm(total=len(texts), initial=begin, desc="second moment", disable=None, leave=False) as bar:
+    with Progress(total=len(texts), initial=begin, desc="second moment", leave=False) as bar:
         for start in range(begin, len(texts), TEXTS_AT_A_TIME):
             stop = min(start + TEXTS_AT_A_TIME, len(texts))
             rows = [encode(tokenizer, text).ids[: _max_tokens(model)] for text in texts[start:stop]]
@@ -394,9 +394,18 @@ def cached_second_moments(
         EditError: as ``collect_second_moment``.
     """
     paths = [cache / _cache_key(model, tokenizer, site, texts) for site in sites]
+    with locked(cache, wait=True):  # another run may be at the same statistics, which take hours for a large model
+        moments = _cached(paths, model, tokenizer, sites, texts, anew)
+    return [replace(moment, cache=path) for moment, path in zip(moments, paths)]
+
+
+def _cached(
+    paths: Sequence[Path], model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sites: Sequence[Site], texts: Sequence[str], anew: bool
+) -> list[SecondMoment]:
+    """What ``cached_second_moments`` finds or makes under ``paths``, without suffix."""
     if anew:
         for path in paths:
-            for file in cache.glob(f"{path.name}*"):
+            for file in path.parent.glob(f"{path.name}*"):
                 file.unlink()
     finished, partial = ([path.with_name(f"{path.name}{end}") for path in paths] for end in (".safetensors", "_part.safetensors"))
     moments = [SecondMoment.load(file) for file in finished]
@@ -420,7 +429,7 @@ def cached_second_moments(
             partial[number].unlink(missing_ok=True)
             # Read from the disk, it takes memory only while it is used.
             moments[number] = SecondMoment.load(finished[number])
-    return [replace(moment, cache=path) for moment, path in zip(moments, paths)]
+    return moments
 
 
 def _cache_key(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, site: Site, texts: Sequence[str]) -> str:
@@ -435,7 +444,7 @@ def _cache_key(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, site:
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--sites", nargs="+", required=True, metavar="LAYER[:TRANSCODER]", help="layers, each with its transcoder if it has one")
     parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
     parser.add_argument("--container_workspace", required=True, help="the workspace of the runs that shall find them")

@@ -1,32 +1,85 @@
-"""What every command does the same: logging, one clear sentence for a user's mistake, exit codes."""
+"""What every command does the same: flags and their help, logging, one clear sentence for a user's mistake, exit codes."""
 
 import argparse
+import difflib
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from util.errors import UserError
+from util.logs import LogHandler
+from util.version import VERSION
 
 # Read when torch is imported, which commands do later. Without it, torch's idle threads spin, and on a busy machine with few cores
 # small models then run ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+HELP_WIDTH = 120
+ROOT = Path(__file__).parent.parent
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Wide lines, the description as it is written, and a flag's value as VALUE where its choices would fill a line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=min(HELP_WIDTH, shutil.get_terminal_size().columns - 2))
+
 
 class ArgumentParser(argparse.ArgumentParser):
-    """An argument parser whose complaints are errors like all others, without the usage in front."""
+    """An argument parser whose complaints are errors like all others, without the usage in front.
+
+    Flags are written out (no abbreviations), a mistyped one is answered with the one that is meant, and all that are missing are named at
+    once. Each command has ``--version``.
+
+    Args:
+        examples: whole commands, which end the help.
+    """
+
+    def __init__(self, *, examples: str = "", **options: Any) -> None:
+        options = {"formatter_class": _HelpFormatter, "allow_abbrev": False} | options
+        super().__init__(**options, epilog=f"examples:\n{examples.rstrip()}" if examples else None)
+        self.add_argument("--version", action="version", version=f"TCPE {VERSION}", help="print the version and end")
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; --help lists all flags.")
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As `argparse.ArgumentParser.parse_args`.
+
+        Raises:
+            UserError: for arguments that are unknown, naming what may be meant.
+        """
+        given = list(sys.argv[1:] if args is None else args)
+        if mistyped := self._mistyped(given[: given.index("--")] if "--" in given else given):
+            raise UserError(f"{', '.join(mistyped)}; --help lists all flags.")
+        return super().parse_args(given, namespace)
+
+    def _mistyped(self, given: list[str]) -> list[str]:
+        """The long flags in ``given`` that neither this command nor its subcommand has, each with what may be meant."""
+        subcommands = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        parsers = [self, *(choices[word] for choices in subcommands for word in given[:1] if word in choices)]
+        known = sorted({flag for parser in parsers for flag in parser._option_string_actions})
+        said = []
+        for flag in (text.partition("=")[0] for text in given if text.startswith("--")):
+            if flag not in known:
+                close = difflib.get_close_matches(flag, known, n=1) or [name for name in known if name.startswith(flag)][:1]
+                said.append(f"unrecognized flag {flag}" + (f" (did you mean {close[0]}?)" if close else ""))
+        return said
+
 
 def run_main(main: Callable[[], int | None]) -> NoReturn:
-    """Run a command's ``main`` and exit: 0 or its return value, 2 after a ``UserError``, 130 after Ctrl-C, 143 after SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    for chatty in ("httpx", "filelock", "urllib3", "datasets"):
+    """Run a command's ``main`` and exit: 0 or its return value, 2 after a ``UserError``, 130 after Ctrl-C, 143 after SIGTERM.
+
+    SIGTERM ends the command as Ctrl-C does, so that whatever holds a temporary folder or a child process lets go of it.
+    """
+    logging.basicConfig(level=logging.INFO, handlers=[LogHandler()])
+    for chatty in ("httpx", "httpx2", "filelock", "urllib3", "datasets", "huggingface_hub"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -34,18 +87,30 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         code = 2
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command continues\n")
-        code = 130
+    except ModuleNotFoundError as error:
+        if not error.name or (ROOT / error.name.partition(".")[0]).exists():
+            raise  # a module of our own that is not there is no user's mistake
+        sys.stderr.write(
+            f"error: The Python package {error.name} is missing in {sys.executable}: run ./setup.sh and use .venv/bin/python, or install "
+            "requirements.txt with pip.\n"
+        )
+        code = 2
     except _Terminated:
         sys.stderr.write("terminated; the same command continues\n")
-        code = 143
+        code = 128 + signal.SIGTERM
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the same command continues\n")
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of the output has gone, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 128 + signal.SIGPIPE
     sys.exit(code)
 
 
-class _Terminated(BaseException):
-    """SIGTERM, as an exception, so that what is open is closed and temporary folders are removed."""
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came. A KeyboardInterrupt, since libraries let that one through where they catch all exceptions."""
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
     raise _Terminated

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from util.errors import UserError
@@ -27,9 +28,9 @@ def flag(
     return dataclasses.field(**how, metadata={"help": help, "parse": parse, "choices": choices, "former_opposite": former_opposite})
 
 
-def part(cls: type, without: Collection[str] = ()) -> Any:
-    """A dataclass field that is a dataclass itself, whose fields are flags too, but for those in ``without``."""
-    return dataclasses.field(default_factory=cls, metadata={"part": cls, "without": without})
+def part(cls: type, title: str, without: Collection[str] = ()) -> Any:
+    """A dataclass field that is a dataclass itself, whose fields are flags too, but for those in ``without``; the help calls them ``title``."""
+    return dataclasses.field(default_factory=cls, metadata={"part": cls, "title": title, "without": without})
 
 
 def flags_of(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
@@ -67,33 +68,56 @@ def to_flags(config: Any) -> dict[str, Any]:
     return values
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
+def titles(cls: type, own: str) -> dict[str, str]:
+    """Under which title the help lists each flag of the dataclass ``cls``: "required", its part's, or ``own`` if it is of no part."""
+    named: dict[str, str] = {}
+    for field in dataclasses.fields(cls):
+        if "part" in field.metadata:
+            inner = flags_of(field.metadata["part"]).keys() - set(field.metadata["without"])
+            named = dict.fromkeys(inner, field.metadata["title"]) | named
+    return {name: "required" if "(required)" in field.metadata["help"] else named.get(name, own) for name, (field, _) in flags_of(cls).items()}
+
+
+_PLACEHOLDERS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
+
+
+def add_flags(parser: argparse.ArgumentParser, cls: type, title: str = "options") -> None:
     """Give ``parser`` one flag per field of the dataclass ``cls`` and its parts; a flag that is not given sets nothing.
 
-    Required flags, whose help says so, come first. A bool is a switch, a Literal a choice, a list takes any number of values.
+    The help lists required flags first, then those of ``cls`` under ``title``, then those of each part. A bool is a switch, a Literal a
+    choice, a list takes any number of values.
     """
-    for field, hint in sorted(flags_of(cls).values(), key=lambda flag: "(required)" not in flag[0].metadata["help"]):
+    title_of = titles(cls, title)
+    order = {name: place for place, name in enumerate(dict.fromkeys(["required", title, *title_of.values()]))}
+    groups = {name: parser.add_argument_group(name) for name in order if name in title_of.values()}
+    for field, hint in flags_of(cls).values():
         default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
         kind = next((kind for kind in get_args(hint) if kind is not type(None)), hint)
-        shown = "" if default in ("", None, False) or default == [] else f" (default: {default})"
+        required = "(required" in field.metadata["help"]
+        shown = "" if required or default in ("", None, False) or default == [] else f" (default: {default})"
         choices = field.metadata["choices"]() if field.metadata["choices"] else {}
         meanings = "".join(f"; {name}: {meaning}" for name, meaning in choices.items())
-        options: dict[str, Any] = {"help": (field.metadata["help"] + meanings).replace("%", "%%") + shown, "default": argparse.SUPPRESS}
+        options: dict[str, Any] = {
+            "help": (field.metadata["help"].removesuffix(" (required)") + meanings).replace("%", "%%") + shown,
+            "default": argparse.SUPPRESS,
+        }
         if hint is bool:
             options["action"] = "store_true"
         elif field.metadata["parse"]:
-            options["type"] = field.metadata["parse"]
+            options |= {"type": field.metadata["parse"], "metavar": "VALUE"}
         elif choices:
             options["choices"] = list(choices)
         elif get_origin(hint) is Literal:
             options["choices"] = get_args(hint)
         else:
-            options["type"] = kind
+            element = get_args(hint)[0] if get_origin(hint) is list else kind
+            options |= {"type": element, "metavar": _PLACEHOLDERS.get(element, "VALUE")}
             if get_origin(hint) is list:
                 options["nargs"] = "*"
-        parser.add_argument(f"--{field.name}", **options)
+        group = groups[title_of[field.name]]
+        group.add_argument(f"--{field.name}", **options)
         if former := field.metadata["former_opposite"]:
-            parser.add_argument(f"--{former}", dest=field.name, action="store_false", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+            group.add_argument(f"--{former}", dest=field.name, action="store_false", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def check_choices(config: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from util.errors import UserError
+from util.hub import check_on_hub
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Texts:
             raise UserError(f"There is no file {name}; give texts with {flag}.")
         if path.is_file() and path.suffix not in BUILDERS:
             raise UserError(f"{name} is no file of texts; {flag} takes {', '.join(BUILDERS)} or a name on the hub.")
+        if not path.exists():
+            check_on_hub(name, "dataset", flag)
         self._arguments: dict[str, Any] = {"path": name}
         if path.is_file():
             options = {"sample_by": "paragraph"} if path.suffix == ".txt" else {}

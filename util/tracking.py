@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from util.errors import UserError
+from util.logs import ONCE
 
 logger = logging.getLogger(__name__)
 
@@ -71,14 +72,14 @@ def _start_wandb(folder: Path, name: str, config: dict[str, Any]) -> Any | None:
 
         if mode is None and not wandb.login(prompt=False, verify=False):
             mode = "offline"
-            logger.info("WandB is offline: there is no key (wandb login); the metrics are in %s", folder / METRICS_FILE)
+            logger.info("WandB is offline: there is no key (wandb login); the metrics are in each run's %s", METRICS_FILE, extra=ONCE)
         settings = wandb.Settings(console="off", silent=True, init_timeout=CONNECT_SECONDS)
         arguments = {"project": PROJECT, "name": name, "dir": str(folder), "config": config, "settings": settings}
         try:
             return wandb.init(mode=mode, **arguments)
         except wandb.errors.CommError:
-            logger.info("WandB is offline: it cannot be reached; the metrics are in %s", folder / METRICS_FILE)
+            logger.info("WandB is offline: it cannot be reached; the metrics are in each run's %s", METRICS_FILE, extra=ONCE)
             return wandb.init(mode="offline", **arguments)
     except Exception as error:
-        logger.info("WandB does not work here (%s); the metrics are in %s", error, folder / METRICS_FILE)
+        logger.info("WandB does not work here (%s); the metrics are in each run's %s", error, METRICS_FILE, extra=ONCE)
         return None

@@ -16,7 +16,7 @@ from sae_training import train as train_module
 from sae_training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from sae_training.config import TrainingConfig
 from sae_training.contexts import ContextStream
-from sae_training.train import train
+from sae_training.train import Training, train
 from sae_training.trainer import LayerTrainer
 from util.errors import UserError
 from util.texts import Texts
@@ -192,7 +192,13 @@ def test_nan_in_the_loss_stops_the_training(settings):
 
 def test_checkpoints_of_others_are_refused(settings, model_folder, tmp_path):
     config = settings(layer_num=[1])
-    train(config)
+
+    def stopped(_training):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Training, "finish", stopped)
+        train(config)
     with pytest.raises(UserError, match=r"--expansion_factor 4 \(now 2\)"):
         train(settings(layer_num=[1], expansion_factor=2))
     path = config.output / CHECKPOINT_FILE
@@ -205,6 +211,19 @@ def test_checkpoints_of_others_are_refused(settings, model_folder, tmp_path):
     with pytest.raises(UserError, match="is damaged"):
         train(config)
     train(settings(layer_num=[1], restart=True))
+
+
+def test_a_finished_training_leaves_no_checkpoint_and_says_so(settings, caplog):
+    config = settings(layer_num=[1])
+    figures = train(config)
+    assert not (config.output / CHECKPOINT_FILE).exists()
+    written = (config.output / "layer_1" / "cfg.json").stat().st_mtime_ns
+    with caplog.at_level("INFO"):
+        assert train(config) == figures
+    assert "is finished; --restart trains it again" in caplog.text
+    assert (config.output / "layer_1" / "cfg.json").stat().st_mtime_ns == written
+    with pytest.raises(UserError, match=r"--expansion_factor 4 \(now 2\)"):
+        train(settings(layer_num=[1], expansion_factor=2))
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):

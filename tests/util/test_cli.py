@@ -1,0 +1,87 @@
+"""Command lines: flags are written out, mistakes are answered, and a process ends in order."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from util.cli import ArgumentParser
+from util.errors import UserError
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def parser() -> ArgumentParser:
+    made = ArgumentParser(prog="x", examples="  x --layer_num 3")
+    made.add_argument("--layer_num", type=int, required=True)
+    made.add_argument("--translation_batch_size", type=int)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("--translation_batchsize 8", r"--translation_batchsize \(did you mean --translation_batch_size\?\)"),
+        ("--translation_batchsize=8 --layer_num 3", r"did you mean --translation_batch_size"),
+        ("--layer 3", r"unrecognized flag --layer \(did you mean --layer_num\?\)"),
+        ("--zzz 3", r"unrecognized flag --zzz; --help"),
+        ("--translation_batch_size 8", "--layer_num"),
+    ],
+)
+def test_flags_are_written_out_and_mistyped_ones_answered(given: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        parser().parse_args(given.split())
+
+
+def test_flags_of_a_subcommand_are_known_and_suggested() -> None:
+    made = ArgumentParser(prog="x")
+    made.add_subparsers(dest="command", required=True).add_parser("merge").add_argument("--save_path")
+    assert made.parse_args(["merge", "--save_path", "a"]).save_path == "a"
+    with pytest.raises(UserError, match=r"did you mean --save_path"):
+        made.parse_args(["merge", "--savepath", "a"])
+
+
+def test_help_ends_in_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--help"])
+    assert capsys.readouterr().out.rstrip().endswith("examples:\n  x --layer_num 3")
+
+
+def test_every_command_line_has_a_version_and_no_abbreviations() -> None:
+    for path in ROOT.glob("[a-z]*/*.py"):
+        if path.parent.name not in ("tests", "util"):
+            assert "argparse.ArgumentParser(" not in path.read_text(), path
+    done = subprocess.run([sys.executable, "run_tcpe.py", "--version"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("TCPE ")
+
+
+def test_a_missing_package_is_one_sentence() -> None:
+    code = "from util.cli import run_main\ndef main():\n    import no_such_package\nrun_main(main)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: The Python package no_such_package is missing") and done.stderr.count("\n") == 1
+
+
+def test_sigterm_cleans_up_and_says_so(tmp_path: Path) -> None:
+    code = f"""
+import sys, time
+from pathlib import Path
+from util.cli import run_main
+from util.lock import locked
+def main():
+    with locked(Path({str(tmp_path)!r})):
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        finally:
+            Path({str(tmp_path)!r}, "cleaned").touch()
+run_main(main)"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    os.kill(process.pid, signal.SIGTERM)
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 143 and said == "terminated; the same command continues\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["cleaned"]
