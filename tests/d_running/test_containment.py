@@ -73,6 +73,7 @@ def failed_as_they_should(results, names) -> bool:
     return True
 
 
+@pytest.mark.slow
 @CONFINES
 def test_hostile_programs_fail_and_leave_nothing_behind(tmp_path, capfd, leaves_nothing):
     results = judge(tmp_path, {name: (ONE, program) for name, program in HOSTILE.items()} | HONEST)
@@ -83,6 +84,7 @@ def test_hostile_programs_fail_and_leave_nothing_behind(tmp_path, capfd, leaves_
     assert judge(tmp_path / "again", {name: (ONE, HOSTILE[name]) for name in again}) == {name: results[name] for name in again}
 
 
+@pytest.mark.slow
 @CONFINES
 def test_fast_mode_judges_them_alike(tmp_path, leaves_nothing):
     names = ["endless_ctfe", "deep_ctfe", "deep_nesting", "endless_template", "needs_what_is_nowhere"]
