@@ -1,5 +1,6 @@
 # `make demo` and `make test` are all that a fresh machine needs; both set up first.
-.PHONY: demo test demo-model setup lint
+# `make test-fast` leaves out what is marked slow.
+.PHONY: demo test test-fast demo-model setup lint
 
 # Waiting threads must not spin: with two cores they would stall each other.
 export OMP_WAIT_POLICY = PASSIVE
@@ -9,7 +10,10 @@ demo: setup
 	.venv/bin/python run_tcpe.py --demo
 
 test: setup
-	.venv/bin/python -m pytest -q tests
+	.venv/bin/python -m pytest -q --durations=15 tests
+
+test-fast: setup
+	.venv/bin/python -m pytest -q --durations=15 -m 'not slow' tests
 
 # Makes everything under data/demo again: about an hour on two cores. With a JDK, Java and D must agree on the expected results.
 demo-model: setup

@@ -66,6 +66,7 @@ def run(work: Path, stage: str, output: str, *more: str) -> dict:
     return json.loads((work / output / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_stages_repair_their_target(work: Path) -> None:
     before = json.loads((work / "before/metrics.json").read_text())
     whole = json.loads((work / "pre/metrics.json").read_text())

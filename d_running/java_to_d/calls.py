@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from d_running.java_to_d import library
 from d_running.java_to_d.d_expression import ADDITION, ASSIGNMENT, COMPARISON, LEVELS, UNARY, Expression
-from d_running.java_to_d.expressions import ASCII, UTF_16, ExpressionTranslator, holds_characters, order, root, stored_in
+from d_running.java_to_d.expressions import ExpressionTranslator
+from d_running.java_to_d.limits import ASCII, UTF_16
+from d_running.java_to_d.spelling import holds_characters, order
+from d_running.java_to_d.syntax import root, stored_in
 from d_running.java_to_d.types import (
     BOOLEAN,
     BOXES,

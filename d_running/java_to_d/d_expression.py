@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+from d_running.java_to_d.limits import Limits
 from d_running.java_to_d.types import SETS, JavaType
 
 ASSIGNMENT, TERNARY, COMPARISON, SHIFT, ADDITION, PRODUCT, UNARY, PRIMARY = 1, 2, 8, 9, 10, 11, 12, 13
@@ -12,8 +13,6 @@ LEVELS |= dict.fromkeys(("<<", ">>", ">>>"), SHIFT)
 """How tightly D's binary operators bind."""
 
 _TOP = re.compile(r"[(\[]|[)\]]| (\S+) ")
-
-Limits = tuple[int, int]
 
 
 @dataclass(frozen=True)

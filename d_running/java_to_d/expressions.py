@@ -2,12 +2,14 @@
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from d_running.java_to_d.d_expression import ADDITION, ASSIGNMENT, COMPARISON, LEVELS, PRIMARY, TERNARY, UNARY, Expression, Limits, level_of
-from d_running.java_to_d.runtime import IMPORTS
+from d_running.java_to_d.d_expression import ADDITION, ASSIGNMENT, COMPARISON, LEVELS, PRIMARY, TERNARY, UNARY, Expression
+from d_running.java_to_d.limits import ASCII, UTF_16, combined, within
+from d_running.java_to_d.spelling import Spelling, holds_characters, needs_zeros
+from d_running.java_to_d.syntax import has_effect, is_stored, root
 from d_running.java_to_d.types import (
     BOOLEAN,
     BOXES,
@@ -22,7 +24,6 @@ from d_running.java_to_d.types import (
     REALS,
     SETS,
     SMALL,
-    SORTED,
     STRING,
     VOID,
     JavaType,
@@ -38,99 +39,11 @@ if TYPE_CHECKING:
 
 _LIMITS = {"MAX_VALUE": "max", "MIN_VALUE": "min"}
 _INFINITIES = {"POSITIVE_INFINITY": "infinity", "NEGATIVE_INFINITY": "-infinity", "NaN": "nan"}
-_CHANGING = {"pop", "poll", "pollFirst", "pollLast", "remove", "removeFirst", "removeLast", "next", "add", "put", "append", "reverse", "insert"}
 _WIDTH = {"byte": 8, "short": 16, "int": 32, "long": 64}
-ASCII, UTF_16 = (0, 127), (0, 0xFFFF)
-D_KEYWORDS = frozenset(
-    """
-    alias align asm auto body bool cast cdouble cent cfloat creal dchar debug delegate delete deprecated dstring export extern foreach
-    foreach_reverse function idouble ifloat immutable in inout invariant ireal is lazy macro mixin module nothrow out override pragma
-    pure real ref scope shared string struct template typeid typeof ubyte ucent uint ulong union unittest ushort version wchar with
-    wstring
-    """.split()
-)  # Java identifiers that D reserves
-
-Facts = frozenset[tuple[str, str]]
-"""What is known of names before a pass: "clash" (D's library has the name too and the function uses that), "wide" (holds characters
-beyond 127), "ordered" (a set or map that is walked along) and "nullable" (a box that is compared with null)."""
 
 
-class ExpressionTranslator:
-    """Translates expressions; knows the rules in force and the types of the names seen so far.
-
-    Attributes:
-        found: facts about names that this pass came upon; if there are new ones, another pass is needed.
-        library: the names of D's library, and of helpers, that the translation uses.
-    """
-
-    def __init__(self, without: frozenset[str], facts: Facts, methods: Mapping[str, JavaType]) -> None:
-        self.without = without
-        self.facts = facts
-        self.methods = methods
-        self.found: set[tuple[str, str]] = set()
-        self.library: set[str] = set()
-        self.types: dict[str, JavaType] = {}
-        self.parameters: set[str] = set()
-
-    def on(self, rule: str) -> bool:
-        """Whether a rule is in force."""
-        return rule not in self.without
-
-    def name(self, text: str) -> str:
-        """The D spelling of a Java identifier."""
-        if (text in D_KEYWORDS and self.on("keywords")) or (("clash", text) in self.facts and self.on("clashes")):
-            return text + "_"
-        return text.replace("$", "_")
-
-    def fill(self, template: str, *parts: Expression | str) -> str:
-        """``template`` with its parts; what it names counts as used."""
-        self.library.update(re.findall(r"(?<![\w.'\"%])[a-zA-Z]\w*", template))
-        self.library.update(name for name in re.findall(r"\.(\w+)", template) if name in IMPORTS)
-        return template.format(*parts)
-
-    def made(self, template: str, kind: JavaType, *parts: Expression | str) -> Expression:
-        """`fill` as an expression."""
-        return Expression(self.fill(template, *parts), kind, level_of(template))
-
-    # Types
-
-    def spell(self, kind: JavaType, ordered: bool = False, wide: bool = False) -> str:
-        """The D spelling of a Java type; ``ordered`` for a set or map that is walked along, ``wide`` for characters beyond 127."""
-        name = kind.name
-        if name == "[]":
-            return f"{self.spell(kind.arguments[0], wide=wide)}[]"
-        if wide and name in ("char", "Character"):
-            return "wchar"
-        if name in ("boolean", "String", *BOXES):
-            return {"boolean": "bool", "String": "string"}.get(kind.unboxed.name, kind.unboxed.name) if self.on("types") else name
-        if name in ("byte", "short", "char", "int", "long", "float", "double", "void"):
-            return name
-        if name in BUILDERS:
-            return ("wchar[]" if wide else "char[]") if self.on("builders") else name
-        if name in LISTS and len(kind.arguments) == 1:
-            return f"{self.spell(kind.element, wide=wide)}[]" if self.on("lists") else str(kind)
-        if name in SETS | MAPS and len(kind.arguments) == (1 if name in SETS else 2):
-            if not self.on("maps"):
-                return str(kind)
-            key, value = self.spell(kind.arguments[0]), "bool" if name in SETS else self.spell(kind.element)
-            if not ordered:
-                return f"{value}[{key}]"
-            return self.fill(f"{order(kind)}!({key}, {value})")
-        raise BenchmarkError(f"No rule translates the Java type {kind}.")
-
-    def fits(self, value: Expression, kind: JavaType, name: str | None = None) -> Expression:
-        """``value`` where the type ``kind`` is needed: for the variable ``name``, or a result or element."""
-        target_wide = name is not None and ("wide", name) in self.facts
-        if value.wide and not target_wide and holds_characters(kind):
-            if name is not None and name not in self.parameters:
-                self.found.add(("wide", name))
-            elif kind.unboxed == CHAR:
-                return replace(value, text=f"cast(char) {value.cast}", level=UNARY, wide=False, bare=None)
-        if target_wide and not value.wide and kind == CHAR.with_brackets(1) and value.type == kind:
-            return self.made("to!(wchar[])({0})", kind, value)
-        if kind.unboxed.name in SMALL and value.type.unboxed == INT and value.limits is None and self.on("casts"):
-            return self.made(f"cast({self.spell(kind)}) {{0.cast}}", kind, value)  # Java knows that this constant fits
-        return value
+class ExpressionTranslator(Spelling):
+    """Translates expressions."""
 
     def condition(self, node: "Node") -> str:
         """The text of an expression of which only the truth matters, in the parentheses that Java has around it."""
@@ -139,8 +52,6 @@ class ExpressionTranslator:
         if inner.type == "assignment_expression":  # D takes it for a mistyped comparison
             return f"(({value}) != false)"
         return value.condition or value.text
-
-    # Expressions
 
     def value(self, node: "Node") -> Expression:
         """The D of an expression.
@@ -223,7 +134,7 @@ class ExpressionTranslator:
             if not self.on("concatenation"):
                 return Expression(f"{left.at(ADDITION)} + {right.at(ADDITION + 1)}", STRING, ADDITION)
             parts = (*(left.parts or (left,)), right)
-            if len(parts) > 2 and _has_effect(node):  # LDC evaluates a longer chain of ~ from the right
+            if len(parts) > 2 and has_effect(node):  # LDC evaluates a longer chain of ~ from the right
                 listed = ", ".join(str(part if part.type in (STRING, INT, CHAR) else self.string(part)) for part in parts)
                 return replace(self.made("text({0})", STRING, listed), parts=parts)
             return Expression(f"{self.piece(left, ADDITION)} ~ {self.piece(right)}", STRING, ADDITION, parts=parts)
@@ -240,7 +151,7 @@ class ExpressionTranslator:
             count = self._shift_count(right, kind)
             return Expression(f"{self._operand(left, operator)} {operator} {count}", kind, LEVELS[operator])
         kind = BOOLEAN if BOOLEAN in (left.type.unboxed, right.type.unboxed) else promoted(*kinds)
-        return Expression(self._beside(left, operator, right), kind, LEVELS[operator], limits=_limits(left.limits, operator, right.limits))
+        return Expression(self._beside(left, operator, right), kind, LEVELS[operator], limits=combined(left.limits, operator, right.limits))
 
     def _beside(self, left: Expression, operator: str, right: Expression) -> str:
         level = LEVELS[operator]
@@ -353,7 +264,7 @@ class ExpressionTranslator:
             text = right.at(ASSIGNMENT) if right.type == STRING or right.type.unboxed == CHAR else self.piece(right)
             return Expression(f"{left.text} ~= {text}", kind, ASSIGNMENT)
         simple = operator[:-1]
-        if kind == CHAR and name not in self.parameters and not _within(_limits(left.limits, simple, right.limits), ASCII):
+        if kind == CHAR and name not in self.parameters and not within(combined(left.limits, simple, right.limits), ASCII):
             self.found.add(("wide", name))
         if simple in ("<<", ">>", ">>>"):
             return Expression(f"{left.text} {operator} {self._shift_count(right, promoted(kind))}", kind, ASSIGNMENT)
@@ -374,7 +285,7 @@ class ExpressionTranslator:
             kind = yes.type
             if yes.type.is_number and no.type.is_number:
                 constant = yes if no.type.unboxed == CHAR else no
-                kind = CHAR if CHAR in (yes.type, no.type) and _within(constant.limits, UTF_16) else promoted(yes.type, no.type)
+                kind = CHAR if CHAR in (yes.type, no.type) and within(constant.limits, UTF_16) else promoted(yes.type, no.type)
                 if kind == CHAR:
                     yes, no = (e if e.type == CHAR else Expression(f"cast(char) {e.cast}", CHAR, UNARY, limits=e.limits) for e in (yes, no))
         limits = (min(yes.limits[0], no.limits[0]), max(yes.limits[1], no.limits[1])) if yes.limits and no.limits else None
@@ -407,7 +318,7 @@ class ExpressionTranslator:
             if kind in (INT, LONG):
                 return value
         if kind == CHAR and value.type.is_integer:
-            wide = (value.wide if value.type.unboxed == CHAR else not _within(value.limits, ASCII)) and self.on("characters")
+            wide = (value.wide if value.type.unboxed == CHAR else not within(value.limits, ASCII)) and self.on("characters")
             return Expression(f"cast({'wchar' if wide else 'char'}) {value.cast}", kind, UNARY, limits=None if wide else ASCII, wide=wide)
         limits = value.limits if kind.is_integer and kind.name not in SMALL else None
         return Expression(f"cast({kind}) {value.cast}", kind, UNARY, limits=limits)
@@ -439,7 +350,7 @@ class ExpressionTranslator:
             text = f"new {element}{'[]' * len(sizes)}{'[]' * unsized}({', '.join(map(str, sizes))})"
         else:
             text = f"new {element}{''.join(f'[{size}]' for size in sizes)}{'[]' * unsized}"
-        if needs_zeros(base) and not unsized and self.on("defaults") and not _is_stored(node):
+        if needs_zeros(base) and not unsized and self.on("defaults") and not is_stored(node):
             raise unsupported(node)
         return Expression(text, kind, wide=holds_characters(kind) and self._is_for_wide(node))
 
@@ -499,76 +410,9 @@ class ExpressionTranslator:
             self.found.add(("ordered", value.name))
 
 
-def needs_zeros(element: JavaType) -> bool:
-    """Whether D fills a new array of ``element`` with something else than Java does: not a number, 0xFF."""
-    return element.name in ("char", "float", "double")
-
-
-def holds_characters(kind: JavaType) -> bool:
-    return kind.unboxed == CHAR or kind.name in BUILDERS or (kind.name in LISTS | {"[]"} and holds_characters(kind.element))
-
-
-def order(kind: JavaType) -> str:
-    """The helper that keeps the order of a set or map."""
-    return "TreeMap" if kind.name in SORTED else "LinkedHashMap" if kind.name.startswith("Linked") else "HashMap"
-
-
-def root(node: "Node") -> str:
-    """The variable that an assignment changes, or an element of which it changes."""
-    while node.type == "array_access":
-        node = node.child_by_field_name("array")
-    return node.text.decode()
-
-
-def _has_effect(node: "Node") -> bool:
-    """Whether evaluating this changes something."""
-    if node.type in ("update_expression", "assignment_expression"):
-        return True
-    if node.type == "method_invocation" and node.child_by_field_name("name").text.decode() in _CHANGING:
-        return True
-    return any(_has_effect(child) for child in node.named_children)
-
-
-def stored_in(node: "Node") -> "Node | None":
-    """The name or place that a value is the new content of."""
-    parent = node.parent
-    if parent.type in ("variable_declarator", "assignment_expression"):
-        return parent.child_by_field_name("name" if parent.type == "variable_declarator" else "left")
-    return None
-
-
-def _is_stored(node: "Node") -> bool:
-    """Whether a value is stored by a statement of its own, to which another can be added."""
-    parent = node.parent
-    return parent.type == "variable_declarator" or (parent.type == "assignment_expression" and parent.parent.type == "expression_statement")
-
-
 def _is_small_literal(value: Expression) -> bool:
     """Whether a real number is written out and lies well in the range of an int."""
     try:
         return abs(float(value.text)) < 2**31 - 1
     except ValueError:
         return False
-
-
-def _within(limits: Limits | None, outer: Limits) -> bool:
-    return limits is not None and outer[0] <= limits[0] and limits[1] <= outer[1]
-
-
-def _limits(left: Limits | None, operator: str, right: Limits | None) -> Limits | None:
-    """The smallest and largest value of an operation on integers, where it is easily told."""
-    if operator == "%" and right and right[0] == right[1] and right[0] > 0:
-        return (0 if left and left[0] >= 0 else 1 - right[0], right[0] - 1)
-    if left is None or right is None:
-        return None
-    match operator:
-        case "+":
-            limits = (left[0] + right[0], left[1] + right[1])
-        case "-":
-            limits = (left[0] - right[1], left[1] - right[0])
-        case "*":
-            corners = [x * y for x in left for y in right]
-            limits = (min(corners), max(corners))
-        case _:
-            return None
-    return limits if _within(limits, (-(2**31), 2**31 - 1)) else None

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from d_running.java_to_d.calls import CallTranslator
 from d_running.java_to_d.d_expression import ASSIGNMENT
-from d_running.java_to_d.expressions import Facts, needs_zeros
 from d_running.java_to_d.runtime import IMPORTS, helpers
+from d_running.java_to_d.spelling import Facts, needs_zeros
 from d_running.java_to_d.syntax import java_parser
 from d_running.java_to_d.types import BUILDERS, LISTS, MAPS, SETS, VOID, JavaType, type_of, unsupported
 from util.errors import BenchmarkError

@@ -74,6 +74,7 @@ def failed_as_they_should(results, names) -> bool:
     return True
 
 
+@pytest.mark.slow
 @CONFINES
 def test_hostile_programs_fail_and_leave_nothing_behind(tmp_path, capfd, leaves_nothing):
     again = ["takes_memory", "takes_a_huge_stack", "prints_endlessly", "fork_bomb", "deep_ctfe"]
@@ -85,6 +86,7 @@ def test_hostile_programs_fail_and_leave_nothing_behind(tmp_path, capfd, leaves_
     assert judge(tmp_path / "again", {name: (ONE, HOSTILE[name]) for name in again}) == {name: results[name] for name in again}
 
 
+@pytest.mark.slow
 @CONFINES
 def test_fast_mode_judges_them_alike(tmp_path, leaves_nothing):
     names = ["endless_ctfe", "deep_ctfe", "deep_nesting", "endless_template", "needs_what_is_nowhere"]

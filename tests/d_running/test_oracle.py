@@ -142,6 +142,7 @@ JAVA = {
 }
 
 
+@pytest.mark.slow
 @needs_jdk
 def test_java_that_misbehaves_disturbs_no_other(monkeypatch):
     monkeypatch.setattr(java_oracle, "CPU_SECONDS", 1)

@@ -102,6 +102,7 @@ CASES = {  # test program's results, translation
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ldc2") is None, reason="needs the D compiler ldc2")
 def test_strict_verdicts_are_those_of_the_program_itself():
     programs = {name: (PUBLISHED.replace("RESULTS", results), function) for name, (results, function) in CASES.items()}

@@ -23,6 +23,7 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return json.loads((runs / "summary.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_summary_has_its_form(summary: dict) -> None:
     assert summary.keys() == {"samples", "accuracy_before", "families", "multi_error", "seconds", "peak_memory_mb"}
     assert summary["samples"] == 60
@@ -35,6 +36,7 @@ def test_the_summary_has_its_form(summary: dict) -> None:
     assert 100 < summary["peak_memory_mb"] < 4000
 
 
+@pytest.mark.slow
 def test_the_active_columns_carry_the_edits(summary: dict) -> None:
     families = summary["families"].values()
     assert sum(figures["TCPE"]["generalization"] for figures in families) / len(families) >= 0.8
@@ -43,6 +45,7 @@ def test_the_active_columns_carry_the_edits(summary: dict) -> None:
     assert summary["multi_error"]["accuracy_after"] >= 0.8 > summary["accuracy_before"]
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_per_edit(summary: dict) -> None:
     assert len(chain.table(summary).splitlines()) == 2 + 3 * len(CORRECTIONS) + 1 + 1
 

@@ -82,6 +82,7 @@ def test_drafts_change_nothing(family):
             assert greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="never", batch_size=batch_size, drafts=drafts) == plain
 
 
+@pytest.mark.slow
 def test_answers_are_remembered_as_drafts(tmp_path):
     model = tiny_model()
     first = DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS)

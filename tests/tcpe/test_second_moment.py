@@ -213,6 +213,7 @@ sites =""",
 )
 
 
+@pytest.mark.slow
 def test_a_killed_pass_continues_to_the_same_bits(tmp_path):
     def run(script, folder):
         return subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, cwd=Path(__file__).parents[2])

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from d_running.java_to_d import translate_java
@@ -27,6 +28,7 @@ FAMILIES, ROUNDS = 5, 4
 HELD_OUT = 40
 
 
+@pytest.mark.slow
 def test_twenty_edits_in_sequence_do_not_collapse_the_model():
     model, tokenizer = load_model_and_tokenizer(str(DATA / "model"), device="cpu")
     requests = [load_request(Path(DATA, "edit_requests.csv"), row, LAYER, KIND) for row in range(FAMILIES)]

@@ -48,6 +48,7 @@ def test_rows_are_counted_and_blank_texts_left_out(tmp_path):
     assert load_texts(str(path), 3) == ["int x;"] and load_texts(str(path), 9) == ["int x;", "int y;"]
 
 
+@pytest.mark.slow
 def test_the_column_of_the_texts_is_found_named_or_said(tmp_path, caplog):
     path = tmp_path / "t.csv"
     pandas.DataFrame({"url": ["u"] * 3, "number": [1, 2, 3], "code": TEXTS}).to_csv(path, index=False)
