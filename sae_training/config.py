@@ -124,7 +124,7 @@ class TrainingConfig(Recipe):
     store_batch_size: int = flag(32, "contexts that the model reads at a time")
     n_batches_in_buffer: int = flag(20, "such batches whose activations are kept and shuffled; half are replaced at a time")
     n_evaluation_contexts: int = flag(64, "contexts at the beginning of the dataset that are kept for the evaluation")
-    n_checkpoints: int = flag(3, "number of times that the training is evaluated and can be continued from, the last time at the end, after which no checkpoint stays")
+    n_checkpoints: int = flag(3, "number of times that the training is evaluated and can be continued from; after the last no checkpoint stays")
     keep_checkpoints: bool = flag(False, "keep the transcoder of each checkpoint, in a folder of its step")
     wandb_log_frequency: int = flag(10, "steps between two lines of metrics")
     restart: bool = flag(False, "begin again even if there is a checkpoint")
