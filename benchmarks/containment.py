@@ -3,7 +3,6 @@
 Run it as root and as another user: what a program can reach differs.
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from d_running.dataset import Sample
 from d_running.sandbox import choose_tier, probe_isolation
 from d_running.unit_test import Result, UnitTestConfig, run_unit_tests
 from tests.d_running.hostile import AT_RUN_TIME, CHEATS, HOSTILE, MAY_PASS, MAY_PASS_PLAIN, NEEDS_ISOLATION, ONE, RIGHT
+from util.cli import ArgumentParser, run_main
 from util.errors import UserError
 
 MODES = {
@@ -52,7 +52,7 @@ def processes() -> set[str]:
 
 def main() -> int:
     """Command line: ``python -m benchmarks.containment [--modes …] [--jobs …]``; exit code 1 if anything was not contained."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.containment", description=__doc__)
+    parser = ArgumentParser(prog="python -m benchmarks.containment", description=__doc__)
     parser.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES), help="by default all")
     parser.add_argument("--jobs", type=int, help="programs judged at a time; by default one per processor")
     arguments = parser.parse_args()
@@ -93,6 +93,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    from util.cli import run_main
-
     run_main(main)

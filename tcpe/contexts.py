@@ -51,7 +51,7 @@ class RequestContexts:
 
 
 def sample_templates(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, length_params: Sequence[tuple[int, int]], seed: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, length_params: Sequence[Sequence[int]], seed: int
 ) -> list[str]:
     """Texts that the model writes on its own, to put before a prompt: ``n`` of ``length`` tokens for each ``(length, n)``."""
     seeds = enumerate(length_params, seed)  # one each: otherwise equal pairs would give the same texts

@@ -147,7 +147,7 @@ class MergedUpdate:
         fit = left.ndim == 2 and (d_model, left.shape[1], n_features) == (len(left), *right.shape) and keys.shape in (right.shape, (0, 0))
         if not fit or len(details.get("merged", [])) != len(right):
             raise CheckpointError(f"The factors of {path} do not fit their description; merge them again with tcpe.edits.")
-        return cls(*tensors, layer, details)
+        return cls(left, right, keys if keys.numel() else right[:0], tensors[3], layer, details)
 
 
 def _save(update: RankOneUpdate | MergedUpdate, path: str | Path, names: Sequence[str], d_model: int, n_features: int) -> None:
