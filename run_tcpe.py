@@ -8,7 +8,7 @@ import sys
 
 from d_running.config import FIGURES
 from stages.config import add_run_flags, run_config
-from stages.inputs import read_requests
+from stages.inputs import check_inputs
 from util.cli import ArgumentParser, run_main
 from util.errors import UserError
 
@@ -43,7 +43,7 @@ def main() -> None:
         run_demo(demo_seed, given.get("invalidate_cache", False))
         return
     config = run_config(given)
-    read_requests(config)
+    check_inputs(config)
     from stages.run import run_stage  # only now, so that help and complaints about flags come at once
 
     for name, value in run_stage(config).items():

@@ -12,7 +12,7 @@ def read_requests(config: RunConfig) -> list[EditRequest]:
     """The edit requests of a run whose other files are there.
 
     Raises:
-        UserError: for a benchmark, clustering, model or row that is not there, or a request that cannot be used.
+        UserError: for a benchmark, clustering or row that is not there, or a request that cannot be used.
     """
     if not Path(config.originals_path).exists():
         raise BenchmarkError(
@@ -24,7 +24,15 @@ def read_requests(config: RunConfig) -> list[EditRequest]:
             f"Cannot read the clustering {config.preKE_cluster_result}: it does not exist; make it with --alg_name noKE, or name another one with "
             "--preKE_cluster_result."
         )
-    requests = [load_request(config.edit.edit_sequence_path, row, config.model.layer_num, config.kind) for row, _, _ in config.edits]
+    return [load_request(config.edit.edit_sequence_path, row, config.model.layer_num, config.kind) for row, _, _ in config.edits]
+
+
+def check_inputs(config: RunConfig) -> None:
+    """See that what the user's flags name is there, the model included.
+
+    Raises:
+        UserError: see ``read_requests``; or for a model that is no folder and not on the hub.
+    """
+    read_requests(config)
     if not config.is_reference and not Path(config.model.MODEL_NAME).is_dir():
         check_on_hub(config.model.MODEL_NAME, "model", "--MODEL_NAME")
-    return requests
