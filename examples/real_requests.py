@@ -131,7 +131,7 @@ def main() -> None:
     arguments = parser.parse_args()
     samples = [sample for sample in load_samples(arguments.functions) if part_of(sample.name) == "training"]
     failed = {result.name for result in read_clustering(arguments.noKE).results if not result.success}
-    translations = {name: d for name, d in read_translations(arguments.noKE / TRANSLATIONS).items() if name in failed}
+    translations = {name: d for name, d in read_translations(arguments.noKE / TRANSLATIONS, samples).items() if name in failed}
     rows = request_rows(AutoTokenizer.from_pretrained(make_translator(ADAPTER, RUNS / "translator")), samples, translations)
     write_csv(arguments.output_path, list(rows[0]), rows)
 
