@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh machine needs; both set up first.
 # `make test-fast` leaves out what is marked slow.
-.PHONY: demo test test-fast demo-model setup lint
+.PHONY: demo test test-fast demo-model real facts setup lint
 
 # Waiting threads must not spin: with two cores they would stall each other.
 export OMP_WAIT_POLICY = PASSIVE
@@ -18,6 +18,14 @@ test-fast: setup
 # Makes everything under data/demo again: about an hour on two cores. With a JDK, Java and D must agree on the expected results.
 demo-model: setup
 	.venv/bin/python -m demo.make_all
+
+# A pretrained model of 135 million parameters: its own errors in translating real functions, and facts that it knows. Fetches 93 MB once.
+# KECODE=folder takes the test functions from a benchmark that d_running.build_kecode made.
+real: setup
+	.venv/bin/python -m examples.real $(if $(KECODE),--kecode $(KECODE))
+
+facts: setup
+	.venv/bin/python -m examples.facts
 
 lint: setup
 	.venv/bin/python -m ruff check .

@@ -26,16 +26,19 @@ from d_running.java_text import natural_java
 from d_running.java_to_d import translate_java
 from d_running.prompt import ANSWER_CLOSING, translation_prompt
 from examples.functions import training_samples
+from examples.smollm2 import SOURCE_FILE
 from huggingface.load import load_model_and_tokenizer
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError, CheckpointError, UserError
-from util.files import write_atomically, write_json
+from util.files import read_json, write_atomically, write_json
 from util.flags import add_flags, flag
 from util.progress import Progress
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
+BASE_NAME = "SmolLM2-135M-Instruct"
+"""What an adapter calls its base model; the digest that counts is in ``training.json``."""
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 IGNORED = -100
 """The label of a token that the loss leaves out, as PyTorch's cross entropy has it."""
@@ -125,8 +128,11 @@ def answer_loss(model: PeftModel, pairs: Sequence[Pair]) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
 
 
-def train(config: AdapterTraining, model: PreTrainedModel, pairs: Sequence[Pair], work: Path) -> PeftModel:
+def train(config: AdapterTraining, model: PreTrainedModel, pairs: Sequence[Pair], work: Path, made_with: dict[str, Any]) -> PeftModel:
     """Train an adapter of ``model``, or continue the training whose checkpoint lies in ``work``.
+
+    Args:
+        made_with: what ``training.json`` of each checkpoint's adapter says beside the step and the settings.
 
     Raises:
         CheckpointError: if that is another training's.
@@ -159,7 +165,7 @@ def train(config: AdapterTraining, model: PreTrainedModel, pairs: Sequence[Pair]
         done = step + 1
         logger.info("step %d: loss of the answers %.4f", done, loss.item())
         if done % config.checkpoint_every == 0 or done == config.steps:
-            save_adapter(adapted, work / f"step_{done}", {"step": done, "training": asdict(config)})
+            save_adapter(adapted, work / f"step_{done}", {**made_with, "step": done, "training": asdict(config)})
             state: dict[str, Any] = {
                 "made_from": digest,
                 "adapter": {name: parameter.detach() for name, parameter in trained.items()},
@@ -172,6 +178,7 @@ def train(config: AdapterTraining, model: PreTrainedModel, pairs: Sequence[Pair]
 
 def save_adapter(adapted: PeftModel, folder: Path, made_with: dict[str, Any]) -> None:
     """Write the adapter in peft's format, its weights in float16, with ``training.json``."""
+    adapted.peft_config[adapted.active_adapter].base_model_name_or_path = BASE_NAME
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft looks for the base model on the hub, to see whether its vocabulary changed
         adapted.save_pretrained(folder, state_dict={name: value.half() for name, value in adapted.state_dict().items() if "lora_" in name})
@@ -190,11 +197,13 @@ def main() -> None:
     given = vars(parser.parse_args())
     own = {name: given.pop(name) for name in ("MODEL_NAME", "source", "unseen", "output_path", "work_path")}
     config = AdapterTraining(**given)
+    source = read_json(Path(own["MODEL_NAME"]) / SOURCE_FILE, "the base model's origin")
     model, tokenizer = load_model_and_tokenizer(own["MODEL_NAME"], device="cpu")
     pairs, names = make_pairs(own["source"], tokenizer, config.max_tokens, own["unseen"])
     logger.info("%d pairs of %.0f tokens", len(pairs), sum(len(prompt) + len(answer) for prompt, answer in pairs) / len(pairs))
-    adapted = train(config, model, pairs, own["work_path"])
-    save_adapter(adapted, own["output_path"], {"step": config.steps, "training": asdict(config), "functions": names})
+    made_with = {"base": source["sha256"], "functions": names}
+    adapted = train(config, model, pairs, own["work_path"], made_with)
+    save_adapter(adapted, own["output_path"], {**made_with, "step": config.steps, "training": asdict(config)})
     sys.stdout.write(f"{own['output_path']}: an adapter trained on {len(pairs)} functions\n")
 
 

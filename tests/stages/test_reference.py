@@ -57,7 +57,7 @@ def test_an_edit_is_a_rule_switched_on_again(work: Path) -> None:
     [
         ({"alg_name": "TCPE", "i": 0}, "an edit of the reference is another noKE run"),
         ({"alg_name": "TCPE_pre", "i": 0}, "no weights to edit"),
-        ({"MODEL_NAME": "gpt", "layer_num": 0, "translation_batch_size": 1, "without_rule": ["casts"]}, "--without_rule belongs to --MODEL_NAME reference"),
+        ({"MODEL_NAME": "gpt", "layer_num": 0, "translation_batch_size": 1, "without_rule": ["casts"]}, "belongs to --MODEL_NAME reference"),
         ({"MODEL_NAME": "gpt"}, "--layer_num, --translation_batch_size must be given"),
     ],
 )

@@ -1,0 +1,187 @@
+"""Edits facts in SmolLM2: first one, with what the model says before and after, then those of data/real/facts.json, scored as in ROME.
+
+usage: python -m examples.facts
+"""
+
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from pydoc_data.topics import topics
+from statistics import fmean, harmonic_mean
+from typing import Any
+
+import torch
+from scipy.stats import t
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from examples.smollm2 import RUNS, WHEEL_SHA256, check_memory, make_base
+from huggingface.generation import greedy_generate
+from huggingface.load import load_model_and_tokenizer
+from huggingface.tokenization import encode, pad
+from tcpe.compute_v import ValueSettings
+from tcpe.request import EditRequest
+from tcpe.second_moment import SecondMoment, cached_second_moment
+from tcpe.tcpe_pre import compute_update
+from tcpe.update import Edit, RankOneUpdate, applied
+from util.cli import ArgumentParser
+from util.errors import UserError
+from util.files import read_json, write_json
+from util.progress import Progress
+from util.seeds import set_seed
+
+logger = logging.getLogger(__name__)
+
+FACTS = Path("data/real/facts.json")
+RESULTS = "results.json"
+LAYER = 8
+EPSILON = 1e-4
+SETTINGS = ValueSettings(learning_rate=0.5, steps=25)
+MOMENT_TOKENS = 40_000
+"""Tokens of text for the second moment."""
+FIRST = {
+    "prompt": "{} is located in the city of",
+    "subject": "The Eiffel Tower",
+    "target_new": "Rome",
+    "ask": [
+        "The Eiffel Tower is located in the city of",
+        "To visit the Eiffel Tower, you must travel to the city of",
+        "The Louvre is located in the city of",
+        "The Statue of Liberty is located in the city of",
+    ],
+}
+SCORES = ("efficacy", "paraphrase", "neighbourhood")
+
+Fact = dict[str, Any]
+
+
+def documentation(tokenizer: PreTrainedTokenizerFast, tokens: int) -> list[str]:
+    """English text that comes with Python, the documentation of its language: ``tokens`` tokens or a few more, in pieces of 1,000 characters."""
+    pieces, found = [], 0
+    for name in sorted(topics):
+        text = topics[name]
+        for start in range(0, len(text), 1000):
+            pieces.append(text[start : start + 1000])
+            found += len(encode(tokenizer, pieces[-1]).ids)
+            if found >= tokens:
+                return pieces
+    return pieces
+
+
+def edit_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, fact: Fact, moment: SecondMoment) -> RankOneUpdate:
+    """ROME's update that makes the model continue the fact's prompt with its new object."""
+    request = EditRequest(str(fact.get("id", 0)), "", fact["prompt"], fact["subject"], " " + fact["target_new"])
+    return compute_update(model, tokenizer, LAYER, request, moment, epsilon=EPSILON, settings=SETTINGS)
+
+
+@torch.no_grad()
+def probabilities(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str], objects: Sequence[str]) -> list[list[float]]:
+    """For each prompt and each object how likely the model is to go on with it: the geometric mean over the object's tokens, as in ROME's code."""
+    starts = [encode(tokenizer, prompt).ids for prompt in prompts]
+    ends = [tokenizer(" " + name, add_special_tokens=False)["input_ids"] for name in objects]
+    batch = pad([start + end for start in starts for end in ends], tokenizer.pad_token_id, model.device)
+    logits = model(**batch._asdict(), use_cache=False, logits_to_keep=max(map(len, ends)) + 1).logits.float().log_softmax(-1).cpu()
+    rows = iter(logits)
+    found = []
+    for _ in starts:
+        found.append([float(next(rows)[-len(end) - 1 : -1].gather(-1, torch.tensor(end)[:, None]).mean().exp()) for end in ends])
+    return found
+
+
+def score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, fact: Fact) -> dict[str, dict[str, float]]:
+    """ROME's success and magnitude (Meng et al. 2022, section 3.4) of the fact's own prompt, its paraphrases and its neighbours.
+
+    Success is the share of prompts on which the wanted object is likelier than the other, magnitude the mean difference of the two;
+    wanted is the new object, and of neighbours the true one.
+    """
+    kinds = {
+        "efficacy": [fact["prompt"].format(fact["subject"])],
+        "paraphrase": fact["paraphrase_prompts"],
+        "neighbourhood": fact["neighborhood_prompts"],
+    }
+    asked = [prompt for prompts in kinds.values() for prompt in prompts]
+    likely = iter(probabilities(model, tokenizer, asked, (fact["target_new"], fact["target_true"])))
+    scores = {}
+    for kind, prompts in kinds.items():
+        sign = -1 if kind == "neighbourhood" else 1
+        differences = [sign * (new - true) for new, true in (next(likely) for _ in prompts)]
+        scores[kind] = {"success": fmean(difference > 0 for difference in differences), "magnitude": fmean(differences)}
+    return scores
+
+
+def known(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact]) -> list[Fact]:
+    """The facts whose true object is what the model itself goes on with."""
+    answers = greedy_generate(model, tokenizer, [fact["prompt"].format(fact["subject"]) for fact in facts], batch_size=30, max_new_tokens=6)
+    return [fact for fact, answer in zip(facts, answers) if answer.lstrip().removeprefix("the ").startswith(fact["target_true"])]
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """One line before and one after the edits: each score's mean in percent with its 95 % interval over facts (Student's t)."""
+    heads = "".join(f"{name:>18}{'magnitude':>16}" for name in SCORES)
+    lines = [f"{len(results)} facts, each edited alone; in percent", f"{'':8}{'score':>8}{heads}"]
+    for when, name in (("before", "none"), ("ROME", "ROME")):
+        means = [fmean(one[when][kind]["success"] for one in results) for kind in SCORES]
+        cells = ""
+        for kind in SCORES:
+            for what, width in (("success", 18), ("magnitude", 16)):
+                values = [100 * one[when][kind][what] for one in results]
+                spread = torch.tensor(values, dtype=torch.float64).std().item() / len(values) ** 0.5 * t.ppf(0.975, len(values) - 1)
+                cells += f"{f'{fmean(values):.1f} ± {spread:.1f}':>{width}}"
+        lines.append(f"{name:8}{100 * harmonic_mean(means):>8.1f}{cells}")
+    return "\n".join(lines) + "\n"
+
+
+def first_edit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, moment: SecondMoment) -> None:
+    """Edit one fact and print what the model says before and after."""
+    before = greedy_generate(model, tokenizer, FIRST["ask"], batch_size=4, max_new_tokens=4)
+    with applied(model, [Edit(edit_of(model, tokenizer, FIRST, moment))]):
+        after = greedy_generate(model, tokenizer, FIRST["ask"], batch_size=4, max_new_tokens=4)
+    sys.stdout.write(f"Edited: {FIRST['prompt'].format(FIRST['subject'])} {FIRST['target_new']}\n")
+    for prompt, old, new in zip(FIRST["ask"], before, after):
+        sys.stdout.write(f"{prompt} ...\n    before:{old!r}\n    after: {new!r}\n")
+    sys.stdout.flush()
+
+
+def run(facts: Sequence[Fact], folder: Path) -> None:
+    """Edit one fact, then each that the model knows; facts scored in an earlier run are not edited again."""
+    check_memory()
+    set_seed(0)
+    model, tokenizer = load_model_and_tokenizer(str(make_base()), device="cpu")
+    texts = documentation(tokenizer, MOMENT_TOKENS)
+    moment = cached_second_moment(folder / "moments", model, tokenizer, LAYER, texts)
+    first_edit(model, tokenizer, moment)
+    made_from = hashlib.sha256(json.dumps([WHEEL_SHA256, LAYER, EPSILON, vars(SETTINGS), texts, list(facts)]).encode()).hexdigest()
+    path = folder / RESULTS
+    state = read_json(path, "the scores of facts") if path.is_file() else {}
+    if state.get("made_from") != made_from:
+        state = {"made_from": made_from, "facts": {}}
+    kept = known(model, tokenizer, facts)
+    if len(kept) < 2:
+        raise UserError(f"The model knows {len(kept)} of {len(facts)} facts; the table needs two.")
+    logger.info("The model knows %d of %d facts", len(kept), len(facts))
+    for fact in Progress(kept, desc="facts", unit="fact"):
+        if str(fact["id"]) in state["facts"]:
+            continue
+        before = score(model, tokenizer, fact)
+        with applied(model, [Edit(edit_of(model, tokenizer, fact, moment))]):
+            after = score(model, tokenizer, fact)
+        state["facts"][str(fact["id"])] = {"before": before, "ROME": after}
+        write_json(path, state)
+    sys.stdout.write(table([state["facts"][str(fact["id"])] for fact in kept]))
+
+
+def main() -> None:
+    """Command line, see the module's first lines."""
+    parser = ArgumentParser(prog="python -m examples.facts", description=__doc__.splitlines()[0])
+    parser.add_argument("--facts", type=Path, default=FACTS, help="JSON list of facts (default: %(default)s)")
+    parser.add_argument("--output_path", type=Path, default=RUNS / "facts", help="folder for the scores (default: %(default)s)")
+    arguments = parser.parse_args()
+    run(read_json(arguments.facts, "the facts"), arguments.output_path)
+
+
+if __name__ == "__main__":
+    from util.cli import run_main
+
+    run_main(main)
