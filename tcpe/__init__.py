@@ -1,1 +1,42 @@
-"""The edit: request, key, value, rank-one update; masked to the active features, applied and taken back."""
+"""The edit: request, key, value, rank-one update; masked to the active features, applied and taken back.
+
+What a researcher needs is in this namespace, and imported only when it is used: ``import tcpe`` alone imports no torch. ::
+
+    model = tcpe.load("data/demo/model", layer_num=5, TC_layer_file="data/demo/transcoder")
+    edit = model.edit(tcpe.EditRequest.from_text(prompt, target_new), texts)
+    with model.edited(edit):
+        model.generate([prompt])
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tcpe.edits import load_edited
+    from tcpe.model import Model, load, load_edit
+    from tcpe.request import EditRequest
+    from tcpe.update import Edit
+    from util.errors import UserError
+
+_HOMES = {
+    "Edit": "tcpe.update",
+    "EditRequest": "tcpe.request",
+    "Model": "tcpe.model",
+    "UserError": "util.errors",
+    "load": "tcpe.model",
+    "load_edit": "tcpe.model",
+    "load_edited": "tcpe.edits",
+}
+"""The module of each public name."""
+
+__all__ = ["Edit", "EditRequest", "Model", "UserError", "load", "load_edit", "load_edited"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tcpe' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -60,6 +60,25 @@ def not_finite(layer: int) -> EditError:
     )
 
 
+def compute_u(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    layer: int,
+    contexts: Sequence[Context],
+    moment: SecondMoment,
+    epsilon: float = 1e-8,
+) -> Float[Tensor, " n_features"]:
+    """ROME's left vector u of an edit in ``contexts``, by the name that ROME's code gives it: ``key_direction`` of ``compute_key``.
+
+    Returns:
+        float32 on the CPU, of length 1.
+
+    Raises:
+        EditError, UserError: as those two do.
+    """
+    return key_direction(moment, compute_key(model, tokenizer, layer, contexts), epsilon)
+
+
 def key_direction(moment: SecondMoment, key: Float[Tensor, " n_features"], epsilon: float) -> Float[Tensor, " n_features"]:
     """u = (C + epsilon I)^-1 k*, scaled to length 1; float32.
 

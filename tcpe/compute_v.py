@@ -243,3 +243,7 @@ def compute_value(
     if losses:
         logger.info("Value after %d steps: NLL %.4f -> %.4f", len(losses), losses[0]["nll"], losses[-1]["nll"])
     return Value(start.cpu(), delta.detach().cpu(), losses)
+
+
+compute_v = compute_value
+"""The search by the name that ROME's code gives it."""

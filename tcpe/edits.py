@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from tcpe.active import active_indices
+from tcpe.describe import describe, table
 from tcpe.edited_model import bridge_edited, load_edited, save_edited
 from tcpe.lim import Lim, parse_edit, parse_lim
 from tcpe.saved import UPDATE, updates_in
@@ -31,9 +32,6 @@ if TYPE_CHECKING:  # these import torch, which help and complaints about flags n
     import numpy
 
     from tcpe.update import AnyEdit, MergedUpdate, RankOneUpdate
-
-TOP_FEATURES = 10
-"""Features that ``show`` prints."""
 
 __all__ = ["bridge_edited", "diff_updates", "find_update", "list_updates", "load_edit", "load_edited", "save_edited", "show_update"]
 
@@ -120,7 +118,7 @@ def list_updates(folders: Sequence[str], lim: Lim = 0.1) -> str:
             active = 0
         request = description.get("request", {})
         rows.append((*start, str(active), f"{request.get('error')}: {request.get('brief_description')}"))
-    return _table(rows)
+    return table(rows)
 
 
 def _arrays(stem: Path) -> "dict[str, numpy.ndarray]":
@@ -138,12 +136,6 @@ def _arrays(stem: Path) -> "dict[str, numpy.ndarray]":
     return arrays
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text in columns."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n" for row in rows)
-
-
 def show_update(text: str, lim: Lim = 0.1) -> str:
     """One update in detail: its request, how it was found, and the features that carry it.
 
@@ -159,31 +151,7 @@ def show_update(text: str, lim: Lim = 0.1) -> str:
             lines.append(f"  lim {part['lim']}, decay {part['decay']}: {request.get('error')}: {request.get('brief_description')}")
         return "\n".join(lines) + "\n"
     assert isinstance(edit, Edit)
-    update, details = edit.update, edit.update.details
-    request, losses = details.get("request", {}), details.get("losses", [])
-    facts = {
-        "layer": update.layer,
-        "weight": f"{len(update.value_shift)} x {len(update.key)}",
-        "error": f"{request.get('error')}: {request.get('brief_description')}",
-        "prompt": repr(request.get("prompt", "")),
-        "subject": repr(request.get("subject", "")),
-        "target": repr(request.get("target_new", "")),
-        "contexts": f"{len(request.get('contexts', []))} of the request, {len(details.get('templates', []))} sampled",
-        "token": details.get("fact_token"),
-        "statistics": f"{details.get('second_moment_tokens')} tokens, {details.get('never_active_features')} features never active, "
-        f"condition number {details.get('condition_number', float('nan')):.1e} with epsilon {details.get('epsilon')}",
-        "losses": ", ".join(f"{name} {losses[0][name]:.4g} -> {losses[-1][name]:.4g}" for name in losses[0]) if losses else "none",
-        "steps": len(losses),
-        "size": f"|r| |u| = {update.value_shift.norm() * update.key_direction.norm():.4g}",
-        "columns": f"{len(edit.columns())} of {len(update.key)} at lim {edit.lim}, with "
-        f"{(update.key_direction[edit.columns()].norm() / update.key_direction.norm()) ** 2:.1%} of |u|^2",
-    }
-    lines = [f"{name:11}{value}" for name, value in facts.items()]
-    parts = update.key * update.key_direction
-    rows = [("feature", "key", "share")]
-    for feature in update.key.argsort(descending=True, stable=True)[:TOP_FEATURES].tolist():
-        rows.append((str(feature), f"{update.key[feature]:.4f}", f"{parts[feature] / parts.sum():.1%}"))
-    return "\n".join(lines) + "\n" + _table(rows)
+    return describe(edit)
 
 
 def diff_updates(first: str, second: str, lim: Lim = 0.1) -> str:

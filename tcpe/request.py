@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
@@ -49,6 +50,35 @@ class EditRequest:
         self.around_subject()
         if not self.target_new:
             raise RequestError(f"The edit request {self.error} has an empty target_new; say what the model should write.")
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        target_new: str,
+        subject: str = "",
+        *,
+        error: str = "",
+        brief_description: str = "",
+        contexts: Sequence[RequestContext] = (),
+    ) -> "EditRequest":
+        """A request whose prompt is plain text, in which nothing is doubled.
+
+        Args:
+            text: what the model reads, the subject in it, up to where ``target_new`` follows.
+            subject: the part of ``text`` that the edit acts on; without one it acts on the last token (``fact_token="last"``).
+
+        Raises:
+            RequestError: if ``text`` does not hold the subject exactly once.
+        """
+        if subject and text.count(subject) != 1:
+            raise RequestError(
+                f"The text of the edit request holds the subject {subject!r} {text.count(subject)} times, not once; give a longer subject, or an "
+                "EditRequest whose prompt has {} in its place."
+            )
+        before, _, after = text.partition(subject) if subject else (text, "", "")
+        prompt = "{}".join(part.replace("{", "{{").replace("}", "}}") for part in (before, after))
+        return cls(error, brief_description, prompt, subject, target_new, [], list(contexts))
 
     def around_subject(self) -> tuple[str, str]:
         """The text before and after the subject, with single braces."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from transformers import PreTrainedModel
 from huggingface.architectures import architecture_of, decoder_weight, down_projection, layers_of
 from tcpe.active import active_indices
 from tcpe.compute_v import Value
+from tcpe.describe import describe
 from tcpe.joint import solve_together
-from tcpe.lim import Lim
+from tcpe.lim import Lim, parse_lim
 from tcpe.weight_edit import Replaced, WeightChange, WeightEdit, restore, write
-from util.errors import CheckpointError, EditError
+from util.errors import CheckpointError, EditError, named_as_arguments
 from util.files import read_json, write_atomically, write_json
 
 TENSORS = ("value_shift", "key_direction", "key", "weight_sample")
@@ -251,6 +252,38 @@ class Edit:
     lim: Lim = -1
     decay: float = 1
     ablation: bool = False
+
+    def at(self, lim: Lim, decay: float = 1, ablation: bool = False) -> "Edit":
+        """The same update, applied in other columns or divided by another number.
+
+        Raises:
+            UserError: for an impossible lim.
+        """
+        with named_as_arguments():
+            return replace(self, lim=parse_lim(lim), decay=decay, ablation=ablation)
+
+    def strongest(self, n: int = 10) -> list[tuple[int, float, float]]:
+        """The ``n`` features that are most active at the edit: number, activation in k*, and share.
+
+        A feature's share is its part in k* . u, and so in what the update adds to the layer's output at the edit; all shares sum to 1.
+        """
+        key = self.update.key
+        shares = key * self.update.key_direction
+        shares = shares / shares.sum()
+        features = key.argsort(descending=True, stable=True)[:n].tolist()
+        return [(feature, key[feature].item(), shares[feature].item()) for feature in features]
+
+    @property
+    def losses(self) -> list[dict[str, float]]:
+        """The terms of the loss at each step of the search for the value."""
+        return self.update.details.get("losses", [])
+
+    def save(self, path: str | Path) -> None:
+        """Write the whole update to ``{path}.safetensors`` and ``{path}.json``; lim and decay are chosen anew when it is loaded."""
+        self.update.save(path)
+
+    def __str__(self) -> str:
+        return describe(self)
 
     def active(self) -> Int[Tensor, " n_active"]:
         """The active features, ascending."""

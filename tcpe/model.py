@@ -1,0 +1,224 @@
+"""The Python door: a model with a transcoder in place, edited in a few lines."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from huggingface.architectures import layer_of
+from huggingface.digest import model_digest
+from huggingface.generation import greedy_generate
+from huggingface.load import load_model_and_tokenizer
+from huggingface.loaders import load_transcoder
+from huggingface.site_check import check_site, measure_sites
+from huggingface.transcoder import Sites, Transcoder
+from huggingface.transcoder_adapter import splice_transcoder
+from tcpe.compute_v import ValueSettings
+from tcpe.contexts import FactToken, sample_templates
+from tcpe.edits import load_edit as _load_edit
+from tcpe.edits import save_edited
+from tcpe.lim import Lim, parse_lim
+from tcpe.request import EditRequest
+from tcpe.second_moment import SecondMoment, collect_second_moment
+from tcpe.tcpe_pre import compute_update
+from tcpe.texts import load_texts
+from tcpe.update import AnyEdit, Edit, applied
+from util.errors import UserError, named_as_arguments
+
+FIT_TEXTS = 8
+"""Texts on which a transcoder's fit is measured before its first edit."""
+
+
+class Model:
+    """A language model and the layer that is edited, whose MLP is replaced by a transcoder if one is given (see ``load``).
+
+    Attributes:
+        model: Hugging Face's, with the transcoder in place.
+        tokenizer: its own.
+        layer_num: the layer, counted from 0.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        layer_num: int,
+        transcoder: Transcoder | None = None,
+        *,
+        MODEL_NAME: str = "",
+        TC_layer_file: str | None = None,
+        skip_site_check: bool = False,
+    ) -> None:
+        self.model, self.tokenizer, self.layer_num = model, tokenizer, layer_num
+        self._transcoder, self._unchecked = transcoder, transcoder is not None and not skip_site_check
+        self._name, self._file = MODEL_NAME or model.name_or_path, TC_layer_file
+        self._own = splice_transcoder(model, layer_num, transcoder) if transcoder is not None else {}
+        self._moments: dict[tuple[str, tuple[str, ...]], SecondMoment] = {}
+
+    @property
+    def digest(self) -> str:
+        """Stands for all weights as they are now, an edit that is applied included."""
+        return model_digest(self.model)
+
+    @named_as_arguments()
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 400, stop: str = "\n```", batch_size: int = 16) -> list[str]:
+        """The most likely continuation of each prompt, up to ``stop`` (see ``greedy_generate``).
+
+        Raises:
+            UserError: if a prompt is longer than the model's context.
+        """
+        return greedy_generate(self.model, self.tokenizer, list(prompts), max_new_tokens, stop, batch_size)
+
+    @named_as_arguments()
+    def edit(
+        self,
+        request: EditRequest,
+        texts: Sequence[str] | str,
+        *,
+        lim: Lim = 0.1,
+        fact_token: FactToken | None = None,
+        epsilon: float = 1e-8,
+        context_template_length_params: Sequence[tuple[int, int]] = ((10, 1),),
+        v_num_grad_steps: int = 600,
+        v_lr: float = 0.05,
+        clamp_norm_factor: float = 4,
+        kl_factor: float = 0.0625,
+        v_weight_decay: float = 1e-3,
+        mom2_n_samples: int = 500_000,
+        seed: int = 0,
+    ) -> Edit:
+        """The edit of ``request``, in the columns that are active at ``lim``; the model is left as it is.
+
+        The arguments are the flags of run_tcpe.py with their names, meanings and defaults.
+
+        Args:
+            texts: for the second moment of the layer's activations, or what the flag ``mom2_dataset`` takes. The moment of the same texts
+                is computed once.
+            fact_token: by default the subject's last token, or the prompt's where the request has no subject.
+
+        Raises:
+            UserError: if the transcoder does not fit the layer, or the request cannot be computed as it is written.
+        """
+        lim, texts = parse_lim(lim), load_texts(texts, mom2_n_samples) if isinstance(texts, str) else list(texts)
+        settings = ValueSettings(v_lr, v_num_grad_steps, clamp_norm_factor, kl_factor, v_weight_decay)
+        if not all(value > 0 for value in (v_num_grad_steps, v_lr, clamp_norm_factor)):
+            raise UserError("--v_num_grad_steps, --v_lr and --clamp_norm_factor must be above 0.")
+        if self._unchecked:
+            self._check_fit(texts[:FIT_TEXTS])
+        key = self.digest, tuple(texts)
+        if key not in self._moments:
+            self._moments = {key: collect_second_moment(self.model, self.tokenizer, self.layer_num, texts)}
+        update = compute_update(
+            self.model,
+            self.tokenizer,
+            self.layer_num,
+            request,
+            self._moments[key],
+            templates=sample_templates(self.model, self.tokenizer, context_template_length_params, seed),
+            fact_token=fact_token or ("subject_last" if request.subject else "last"),
+            epsilon=epsilon,
+            settings=settings,
+        )
+        edit = Edit(update, lim)
+        edit.columns()
+        return edit
+
+    @contextmanager
+    def edited(self, *edits: AnyEdit) -> Iterator["Model"]:
+        """While open, the model carries all ``edits``, solved together; afterwards its weights are what they were, to the bit.
+
+        Raises:
+            EditError: if an edit does not fit the model or the others; nothing is changed then.
+        """
+        with named_as_arguments(), applied(self.model, edits):
+            yield self
+
+    @named_as_arguments()
+    def save(self, folder: str | Path, *edits: AnyEdit, full: bool = False) -> None:
+        """Write the model with ``edits`` to ``folder``, for ``tcpe.load_edited``.
+
+        Args:
+            full: write all weights, and not the edits and what they belong to.
+
+        Raises:
+            UserError: as ``save_edited`` does.
+        """
+        sites = (self._transcoder.sites.reads, self._transcoder.sites.writes) if self._transcoder is not None else ()
+        with self._without_transcoder():
+            save_edited(
+                folder, self.model, self.tokenizer, edits, model_name=self._name, transcoder_file=self._file, sites=sites, full=full
+            )
+
+    def _check_fit(self, texts: Sequence[str]) -> None:
+        """Refuse a transcoder that does not fit the layer."""
+        assert self._transcoder is not None
+        with self._without_transcoder():
+            fits = measure_sites(self.model, self.tokenizer, self.layer_num, self._transcoder, texts)
+        check_site(self._transcoder, fits, self._file or "")
+        self._unchecked = False
+
+    @contextmanager
+    def _without_transcoder(self) -> Iterator[None]:
+        """While open, the layer's own modules are in place."""
+        layer = layer_of(self.model, self.layer_num)
+        spliced = {place: layer.get_submodule(place) for place in self._own}
+        for place, module in self._own.items():
+            layer.set_submodule(place, module)
+        try:
+            yield
+        finally:
+            for place, module in spliced.items():
+                layer.set_submodule(place, module)
+
+
+@named_as_arguments()
+def load(
+    MODEL_NAME: str,
+    layer_num: int,
+    TC_layer_file: str | None = None,
+    *,
+    TC_sites: Sequence[str] = (),
+    skip_site_check: bool = False,
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+    device: str = "auto",
+    device_map: str | None = None,
+    trust_remote_code: bool = False,
+) -> Model:
+    """A model whose layer ``layer_num`` can be edited; the arguments are the flags of run_tcpe.py.
+
+    Args:
+        MODEL_NAME: a folder in Hugging Face's format, or a model's name on the hub.
+        TC_layer_file: the transcoder that replaces the layer's MLP; without it the MLP itself is edited, which is plain ROME. Its fit is
+            measured on the texts of the first edit.
+        TC_sites: where it reads and where it writes; by default what its checkpoint says.
+
+    Raises:
+        UserError: for a model, layer or transcoder that is not there or does not fit.
+    """
+    if len(TC_sites) not in (0, 2):
+        raise UserError("--TC_sites takes two names, such as mlp_in mlp_out.")
+    model, tokenizer = load_model_and_tokenizer(MODEL_NAME, device, dtype, device_map, trust_remote_code)
+    layer_of(model, layer_num)
+    transcoder = load_transcoder(TC_layer_file, layer_num) if TC_layer_file else None
+    if transcoder is not None and TC_sites:
+        transcoder.sites = Sites(*TC_sites)
+    return Model(
+        model, tokenizer, layer_num, transcoder, MODEL_NAME=MODEL_NAME, TC_layer_file=TC_layer_file, skip_site_check=skip_site_check
+    )
+
+
+@named_as_arguments()
+def load_edit(path: str | Path, lim: Lim = 0.1, upd_decay: float = 1.0, abla_exp: bool = False) -> AnyEdit:
+    """The edit that ``Edit.save``, ``python -m tcpe.edits merge`` or a run of TCPE_pre left at ``path``, or in the folder ``path``.
+
+    Args:
+        lim: which columns are applied, as in ``Model.edit``.
+        upd_decay: the update is divided by it.
+        abla_exp: apply the columns that are not active instead.
+
+    Raises:
+        UserError: for an update that is not there or not whole, or an impossible lim or decay.
+    """
+    return _load_edit(str(path), lim, upd_decay, abla_exp)

@@ -1,0 +1,90 @@
+"""The Python doors, as the README shows them, on the embedded model."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import tcpe
+from d_running.kecode import KECode
+from tcpe.request import EditRequest
+from util.errors import UserError, named_as_arguments
+
+ROOT = Path(__file__).parent.parent
+
+
+def readme_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_import_alone_imports_no_torch():
+    script = "import sys, tcpe; assert 'torch' not in sys.modules; assert 'load' in dir(tcpe)"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def readme(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What the README's lines leave behind."""
+    folder = tmp_path_factory.mktemp("door")
+    (folder / "data").symlink_to(ROOT / "data")
+    block = next(block for block in readme_blocks() if "tcpe.load(" in block)
+    names: dict = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        exec(compile(block, "README.md", "exec"), names)
+    return names | {"folder": folder}
+
+
+def test_the_lines_of_the_readme_repair_their_cluster(readme: dict):
+    metrics = readme["after"].metrics
+    assert metrics.targets > 0 and metrics.accuracy_of_target_cluster > 0.5 and metrics.destructiveness < 0.1
+    assert "int.min" not in readme["wrong"] and "int.min" in readme["right"]
+
+
+def test_an_edit_is_taken_back_to_the_bit_and_comes_back_from_the_disk(readme: dict):
+    model, edit = readme["model"], readme["edit"]
+    before = model.digest
+    with model.edited(edit):
+        assert model.digest != before
+    assert model.digest == before
+    again = tcpe.load_edit(readme["folder"] / "runs" / "door" / "edit", lim=edit.lim)
+    assert torch.equal(again.update.value_shift, edit.update.value_shift) and torch.equal(again.columns(), edit.columns())
+    assert sum(share for _, _, share in edit.strongest(len(edit.update.key))) == pytest.approx(1, abs=1e-4)
+
+
+def test_another_models_translations_are_not_judged(readme: dict):
+    with pytest.raises(UserError, match="give another output_path"), readme["model"].edited(readme["edit"]):
+        readme["kecode"].judge(readme["model"], readme["folder"] / "runs" / "door" / "before")
+
+
+def test_messages_name_arguments_at_the_door():
+    with pytest.raises(UserError, match=r"No .*device|Cannot|no model folder"):
+        tcpe.load("./nowhere", layer_num=5)
+    with pytest.raises(UserError, match=r"^jobs must be at least 1"):
+        KECode(ROOT / "data/demo/test.csv", jobs=0)
+    with pytest.raises(UserError, match=r"^give --lim$"):
+        raise UserError("give --lim")
+    with pytest.raises(UserError, match=r"^give lim -1 -- and wait$"), named_as_arguments():
+        raise UserError("give --lim -1 -- and wait")
+
+
+def test_a_request_from_text_reads_as_it_was_written():
+    text = "int f() { return (int) x; }"
+    request = EditRequest.from_text(text, " y", "(int)")
+    assert "(int)".join(request.around_subject()) == text
+    with pytest.raises(UserError, match="2 times"):
+        EditRequest.from_text("a b a", "c", "a")
+
+
+def test_the_seeds_names():
+    from sae_training.sparse_autoencoder import SparseAutoencoder
+    from tcpe.compute_u import compute_u
+    from tcpe.compute_v import compute_v
+
+    transcoder = SparseAutoencoder.load_from_pretrained(ROOT / "data/demo/transcoder")
+    x = torch.randn(3, transcoder.d_in)
+    by_hand = torch.relu(x @ transcoder.W_enc + transcoder.b_enc) @ transcoder.W_dec + transcoder.b_dec_out
+    assert torch.allclose(transcoder(x), by_hand, atol=1e-5) and callable(compute_u) and callable(compute_v)
