@@ -54,7 +54,7 @@ _ALLOWED = {
 # the process: F_SETOWN and FIOSETOWN send signals to any other, F_SETLEASE stops whoever opens a library.
 _COMMANDS = {
     "fcntl": ((72, 25), 1, (1, 2, 3)),  # F_GETFD, F_SETFD, F_GETFL
-    "ioctl": ((16, 29), 1, (0x5401,)),  # TCGETS: is it a terminal?
+    "ioctl": ((16, 29), 1, (0x5401, 0x5450, 0x5451)),  # TCGETS: is it a terminal?; FIONCLEX, FIOCLEX: Python opens files with them
     "arch_prctl": ((158, None), 0, (0x1002,)),  # ARCH_SET_FS, at the start
     "futex": ((202, 98), 1, (0, 1, 9, 10, 128, 129, 137, 138, 265, 393)),  # wait and wake, also private, by a clock
     "prlimit64": ((302, 261), 2, (0,)),  # limits may be read, not set

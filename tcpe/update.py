@@ -144,11 +144,11 @@ class MergedUpdate:
             CheckpointError: if it is not there or not whole.
         """
         tensors, d_model, n_features, layer, details = _load(path, MERGED_TENSORS, keys=torch.empty(0, 0))
-        left, right, keys = tensors[:3]
-        fit = left.ndim == 2 and (d_model, left.shape[1], n_features) == (len(left), *right.shape) and keys.shape in (right.shape, (0, 0))
+        left, right, keys, weight_sample = tensors
+        fit = left.ndim == 2 and (d_model, left.shape[1], n_features) == (len(left), *right.shape) and (not len(keys) or keys.shape == right.shape)
         if not fit or len(details.get("merged", [])) != len(right):
             raise CheckpointError(f"The factors of {path} do not fit their description; merge them again with tcpe.edits.")
-        return cls(left, right, keys if keys.numel() else right[:0], tensors[3], layer, details)
+        return cls(left, right, keys if len(keys) else right[:0], weight_sample, layer, details)
 
 
 def _save(update: RankOneUpdate | MergedUpdate, path: str | Path, names: Sequence[str], d_model: int, n_features: int) -> None:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from d_running.oracles import Answer, Answers
-from d_running.sandbox import Command, Launcher, probe_tier
+from d_running.sandbox import Command, Launcher, hand_over, probe_tier
 
 CPU_SECONDS = 30  # for all calls of one function
 _WALL_SECONDS = 4 * CPU_SECONDS
 _MEMORY = 2 << 30
 _OUTPUT = 1 << 26
 _RUNNER = Path(__file__).with_name("python_runner.py")
+_VISIBLE = [sys.base_prefix, str(_RUNNER)]
 
 
 @dataclass(frozen=True)
@@ -43,29 +44,32 @@ def python_results(functions: Sequence[PythonFunction]) -> list[Answers]:
     They run in the strongest tier of `sandbox` that works here, be it limits alone: unlike a translation, a dataset is what its user chose.
     """
     workers = len(os.sched_getaffinity(0))
-    launchers: queue.SimpleQueue[Launcher] = queue.SimpleQueue()
+    launchers: queue.SimpleQueue[tuple[Launcher, Path]] = queue.SimpleQueue()
     with ExitStack() as stack:
         for _ in range(workers):
-            launchers.put(stack.enter_context(Launcher(probe_tier())))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="python_oracle_")))
+            folder.chmod(0o711)
+            launchers.put((stack.enter_context(Launcher(probe_tier(), folder, _VISIBLE)), folder))
         pool = stack.enter_context(ThreadPoolExecutor(workers))
         return list(pool.map(lambda function: _run(function, launchers), functions))
 
 
-def _run(function: PythonFunction, launchers: queue.SimpleQueue[Launcher]) -> Answers:
-    with tempfile.TemporaryDirectory(prefix="python_oracle_") as folder:
-        job = {"source": function.source, "name": function.name, "inputs": function.inputs}
-        Path(folder, "job.json").write_text(json.dumps(job), encoding="utf-8")
-        command = Command(
-            # Not -I: it would draw another order for sets of strings on every run. The environment holds nothing else anyway.
-            [str(Path(sys.executable).resolve()), "-s", "-P", "-S", "-B", str(_RUNNER)],
-            folder, CPU_SECONDS, _WALL_SECONDS, _MEMORY, output_bytes=_OUTPUT, readable=[sys.base_prefix, str(_RUNNER), folder],
-            environment={"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"},
-        )  # fmt: skip
-        launcher = launchers.get()
-        try:
+def _run(function: PythonFunction, launchers: queue.SimpleQueue[tuple[Launcher, Path]]) -> Answers:
+    launcher, own = launchers.get()
+    try:
+        with tempfile.TemporaryDirectory(dir=own) as folder:
+            job = {"source": function.source, "name": function.name, "inputs": function.inputs}
+            Path(folder, "job.json").write_text(json.dumps(job), encoding="utf-8")
+            hand_over(Path(folder))
+            command = Command(
+                # Not -I: it would draw another order for sets of strings on every run. The environment holds nothing else anyway.
+                [str(Path(sys.executable).resolve()), "-s", "-P", "-S", "-B", str(_RUNNER)],
+                folder, CPU_SECONDS, _WALL_SECONDS, _MEMORY, output_bytes=_OUTPUT, readable=[*_VISIBLE, folder],
+                environment={"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"},
+            )  # fmt: skip
             outcome = launcher.run(command)
-        finally:
-            launchers.put(launcher)
+    finally:
+        launchers.put((launcher, own))
     lines = [line for line in outcome.verdict.splitlines(keepends=True) if line.endswith("\n")]
     if not lines:
         raise RuntimeError(f"{_RUNNER.name} did not start: {outcome.errors[-500:]}")

@@ -20,7 +20,7 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict:
         patch.setattr(chain, "write_dataset", partial(chain.write_dataset, count=60))
         patch.setenv("WANDB_MODE", "disabled")
         chain.run_demo(seed=31)
-    return json.loads((runs / "summary.json").read_text())
+    return json.loads((runs / "seed_31" / "summary.json").read_text())
 
 
 @pytest.mark.slow
