@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from util.errors import UserError
+from util.logs import ONCE
 
 Tier = Literal["landlock+seccomp", "bubblewrap", "rlimits"]
 
@@ -236,7 +237,7 @@ def choose_tier(allow_unsafe_execution: bool = False) -> Tier:
     """
     tier = probe_tier()
     hidden = tier == "landlock+seccomp" and not probe_isolation()
-    log.info("Translated programs run in the sandbox tier %s%s.", tier, ", and see which files exist: namespaces are not allowed" * hidden)
+    log.info("Translated programs run in the sandbox tier %s%s.", tier, ", and see which files exist: namespaces are not allowed" * hidden, extra=ONCE)
     if tier == "rlimits" and not allow_unsafe_execution:
         raise UserError(
             "Neither Landlock (Linux 5.13) nor bubblewrap works here, so translated programs could read and change your files; "

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from tqdm import tqdm
-
 from d_running.compiler import Compiler, find_compiler
 from d_running.config import UnitTestConfig
 from d_running.dataset import Sample, load_samples
@@ -26,6 +24,7 @@ from util.cli import ArgumentParser
 from util.errors import BenchmarkError, UserError
 from util.files import read_json, write_json
 from util.flags import add_flags
+from util.progress import Progress
 
 RESULTS_FILE = "results.json"
 RESULTS_INFO_FILE = "results_info.json"
@@ -151,7 +150,7 @@ def _judge_all(judge: Judge, programs: dict[str, tuple[str, str]], jobs: int, ba
     trouble, it tries once more when all others are done.
     """
     left = dict(programs)
-    progress = tqdm(desc="Compiling and running", total=len(programs), disable=None)
+    progress = Progress(desc="Compiling and running", total=len(programs))
     with judge, ThreadPoolExecutor(jobs) as pool, progress:
         try:
             keys = list(programs)
