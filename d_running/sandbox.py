@@ -237,7 +237,8 @@ def choose_tier(allow_unsafe_execution: bool = False) -> Tier:
     """
     tier = probe_tier()
     hidden = tier == "landlock+seccomp" and not probe_isolation()
-    log.info("Translated programs run in the sandbox tier %s%s.", tier, ", and see which files exist: namespaces are not allowed" * hidden, extra=ONCE)
+    seen = ", and see which files exist: namespaces are not allowed" * hidden
+    log.info("Translated programs run in the sandbox tier %s%s.", tier, seen, extra=ONCE)
     if tier == "rlimits" and not allow_unsafe_execution:
         raise UserError(
             "Neither Landlock (Linux 5.13) nor bubblewrap works here, so translated programs could read and change your files; "
