@@ -25,7 +25,9 @@ def order_free_clusters(messages: Sequence[str], embed: Embedder, threshold: flo
     rows = embed(texts)
     leaders, _ = _leaders(rows, threshold)
     size = max(1, _COSINES_AT_A_TIME // len(leaders))
-    nearest = np.concatenate([(rows[start : start + size] @ rows[leaders].T).argmax(axis=1) for start in range(0, len(rows), size)])
+    # In float64 and rounded: of leaders that are equally near the first is followed, not the one that rounding favours.
+    parts, others = (rows[start : start + size].astype(np.float64) for start in range(0, len(rows), size)), rows[leaders].astype(np.float64).T
+    nearest = np.concatenate([np.round(part @ others, 6).argmax(axis=1) for part in parts])
     followed = dict(zip(texts, nearest.tolist(), strict=True))
     sizes = Counter(followed[message] for message in messages)
     numbers = {leader: number for number, leader in enumerate(sorted(sizes, key=lambda leader: (-sizes[leader], leader)))}

@@ -221,12 +221,12 @@ def test_alignment_agrees_with_the_naive_reading(old, new, cosines_at_a_time, th
 def naive_order_free_clusters(messages, threshold):
     """The rule of `grouping.order_free_clusters`, message by message."""
     texts = sorted(set(messages), key=lambda text: (-messages.count(text), text))
-    rows = dict(zip(texts, EMBED(texts)))
+    rows = dict(zip(texts, EMBED(texts).astype(float)))
     leaders = []
     for text in texts:
-        if not any(rows[text].astype(float) @ rows[leader].astype(float) > threshold for leader in leaders):
+        if not any(rows[text] @ rows[leader] > threshold for leader in leaders):
             leaders.append(text)
-    follows = {text: max(leaders, key=lambda leader: (round(float(rows[text] @ rows[leader]), 6), -leaders.index(leader))) for text in texts}
+    follows = {text: max(leaders, key=lambda leader: (round(rows[text] @ rows[leader], 6), -leaders.index(leader))) for text in texts}
     sizes = Counter(follows[message] for message in messages)
     order = sorted(sizes, key=lambda leader: (-sizes[leader], leaders.index(leader)))
     return [order.index(follows[message]) for message in messages]
