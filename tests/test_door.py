@@ -38,12 +38,14 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return names | {"folder": folder}
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_readme_repair_their_cluster(readme: dict):
     metrics = readme["after"].metrics
     assert metrics.targets > 0 and metrics.accuracy_of_target_cluster > 0.5 and metrics.destructiveness < 0.1
     assert "int.min" not in readme["wrong"] and "int.min" in readme["right"]
 
 
+@pytest.mark.slow
 def test_an_edit_is_taken_back_to_the_bit_and_comes_back_from_the_disk(readme: dict):
     model, edit = readme["model"], readme["edit"]
     before = model.digest
@@ -55,6 +57,7 @@ def test_an_edit_is_taken_back_to_the_bit_and_comes_back_from_the_disk(readme: d
     assert sum(share for _, _, share in edit.strongest(len(edit.update.key))) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_another_models_translations_are_not_judged(readme: dict):
     with pytest.raises(UserError, match="give another output_path"), readme["model"].edited(readme["edit"]):
         readme["kecode"].judge(readme["model"], readme["folder"] / "runs" / "door" / "before")
