@@ -29,6 +29,7 @@ facts: setup
 
 lint: setup
 	.venv/bin/python -m ruff check .
+	.venv/bin/python -m mypy
 
 setup:
 	@./setup.sh

@@ -42,8 +42,8 @@ class ArgumentParser(argparse.ArgumentParser):
     """
 
     def __init__(self, *, examples: str = "", **options: Any) -> None:
-        options = {"formatter_class": _HelpFormatter, "allow_abbrev": False} | options
-        super().__init__(**options, epilog=f"examples:\n{examples.rstrip()}" if examples else None)
+        defaults: dict[str, Any] = {"formatter_class": _HelpFormatter, "allow_abbrev": False}
+        super().__init__(**defaults | options, epilog=f"examples:\n{examples.rstrip()}" if examples else None)
         self.add_argument("--version", action="version", version=f"TCPE {VERSION}", help="print the version and end")
 
     def error(self, message: str) -> NoReturn:
