@@ -124,9 +124,9 @@ def ignores_the_mean(norm: nn.Module) -> bool:
 def without_weight(norm: nn.Module, offset: float) -> nn.Module:
     """A copy of ``norm`` that only normalises; ``offset`` is what the norm adds to its weight."""
     bare = copy.deepcopy(norm)
-    bare.weight.fill_(1 - offset)
-    if getattr(bare, "bias", None) is not None:
-        bare.bias.zero_()
+    bare.get_parameter("weight").fill_(1 - offset)
+    if (bias := getattr(bare, "bias", None)) is not None:
+        bias.zero_()
     return bare
 
 
@@ -145,7 +145,7 @@ def writing_norm(model: PreTrainedModel, layer: int, writes: str) -> nn.Module |
         return post_norm
     if writes == "added":
         return nn.Identity()
-    return _Scale((post_norm.weight + architecture_of(model).norm_weight_offset).detach().clone())
+    return _Scale((post_norm.get_parameter("weight") + architecture_of(model).norm_weight_offset).detach().clone())
 
 
 def value_written(model: PreTrainedModel, layer: int, writes: str, mlp_out: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ class Transcoder(nn.Module):
         A float32 matrix whose memory is laid out as the layer's weight is taken over, not copied.
         """
         with torch.device("meta"):
-            transcoder = cls(*W_enc.shape, W_dec.shape[1], sites=sites, skip=W_skip is not None)
+            transcoder = cls(len(W_enc), len(W_dec), W_dec.shape[1], sites=sites, skip=W_skip is not None)
         transcoder.activation = activation or nn.ReLU()
         bias = b_enc if b_dec is None else b_enc.double() - b_dec.double() @ W_enc.double()
         tensors = {"up_proj.weight": W_enc.T, "up_proj.bias": bias, "down_proj.weight": W_dec.T, "down_proj.bias": b_dec_out}
@@ -170,8 +170,8 @@ def save_transcoder(transcoder: Transcoder, folder: str | Path, **metadata: obje
         metadata: further entries of the configuration's ``metadata``, such as the model's name.
     """
     up, down, activation = transcoder.up_proj, transcoder.down_proj, transcoder.activation
-    jump, topk = isinstance(activation, JumpReLU), isinstance(activation, TopK)
-    if (jump and (activation.threshold < 0).any()) or (topk and (not activation.relu or up.in_features != down.out_features)):
+    jump, topk = activation if isinstance(activation, JumpReLU) else None, activation if isinstance(activation, TopK) else None
+    if (jump and (jump.threshold < 0).any()) or (topk and (not topk.relu or up.in_features != down.out_features)):
         raise NotImplementedError("Features below zero, and TopK between different widths, have no place in these formats.")
     metadata = {"hook_name": transcoder.sites.reads, "hook_name_out": transcoder.sites.writes, **metadata}
     if topk:
@@ -181,7 +181,7 @@ def save_transcoder(transcoder: Transcoder, folder: str | Path, **metadata: obje
             "expansion_factor": up.out_features // up.in_features,
             "normalize_decoder": False,
             "num_latents": up.out_features,
-            "k": activation.k,
+            "k": topk.k,
             "multi_topk": False,
             "skip_connection": transcoder.skip is not None,
             "transcode": True,
@@ -205,7 +205,7 @@ def save_transcoder(transcoder: Transcoder, folder: str | Path, **metadata: obje
         }
         tensors = {"W_enc": up.weight.T, "b_enc": up.bias, "W_dec": down.weight.T, "b_dec": down.bias}
         if jump:
-            tensors["threshold"] = activation.threshold
+            tensors["threshold"] = jump.threshold
     if transcoder.skip is not None:
         tensors["W_skip"] = transcoder.skip.weight
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

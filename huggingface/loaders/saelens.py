@@ -44,7 +44,10 @@ def load(path: Path, _layer: int | None) -> Transcoder:
     check_tensors(weights, tensors, dimensions, sizes)
     check_digest(file, config, weights)
     return Transcoder.from_matrices(
-        *(tensors[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec")),
+        tensors["W_enc"],
+        tensors["b_enc"],
+        tensors["W_dec"],
+        tensors["b_dec"],
         W_skip=tensors.get("W_skip"),
         # SAELens applies ReLU too, so that a threshold below zero is one of zero.
         activation=JumpReLU(tensors["threshold"].float().clamp(min=0)) if jump else None,
