@@ -8,11 +8,11 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from util.errors import UserError
+from util.files import ROOT
 from util.logs import LogHandler
 from util.version import VERSION
 
@@ -21,7 +21,6 @@ from util.version import VERSION
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HELP_WIDTH = 120
-ROOT = Path(__file__).parent.parent
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

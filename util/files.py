@@ -11,9 +11,17 @@ from typing import Any
 
 from util.errors import UserError
 
+ROOT = Path(__file__).parent.parent
+"""The folder of the rooms: the repository, or that of an installation."""
+
 # It can only be read by setting it, which would disturb other threads later.
 _UMASK = os.umask(0)
 os.umask(_UMASK)
+
+
+def shipped(path: str) -> str:
+    """Where ``path``, a file that comes with TCPE, lies as seen from the current folder."""
+    return path if Path.cwd() == ROOT else str(ROOT / path)
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
