@@ -110,9 +110,14 @@ class TrainingConfig(Recipe):
 
     MODEL_NAME: str = flag("", "model folder in Hugging Face's format, or a model's name on the hub (required)")
     layer_num: list[int] = flag([], "number of the layer, counted from 0; several train one transcoder each on the same texts (required)")
-    dataset: str = flag("", "texts: a .txt, .jsonl, .csv or .parquet file, or a dataset on the hub, which is streamed (required)")
+    dataset: list[str] = flag([], "texts: .txt, .jsonl, .csv or .parquet files, or a dataset on the hub, which is streamed (required)")
     output_file_path: str = flag("", "folder for everything that this run writes (required)")
-    text_column: str | None = flag(None, "column of the texts; by default the first known of text, content, code, prompt")
+    text_column: str | None = flag(
+        None, "column of the texts, or of token ids; by default the first known of text, content, code, prompt, input_ids, tokens"
+    )
+    dataset_split: str = flag("train", "split of a dataset on the hub")
+    dataset_configuration: str | None = flag(None, "configuration of a dataset on the hub that has several")
+    shuffle_buffer: int = flag(0, "rows in memory among which the next text is drawn; by default texts come in their order")
     separate_texts: bool = flag(False, "a context is one text, cut at --context_size; by default texts are packed one behind the other")
     keep_first_token: bool = flag(False, "train on a context's first token too, whose activations are huge and depend on no text")
     hook_point: str = flag("mlp.hook_in", "what the transcoder reads, in TransformerLens's names, with or without blocks.LAYER.")

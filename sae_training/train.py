@@ -66,12 +66,20 @@ class Training:
             # The table by which a transcoder is checked and put into a model, so that what is trained can be used.
             resolve(sites, model, layer)
         self.model = hook_model(config.MODEL_NAME, model, tokenizer, self.sites, config.hooks)
-        texts = Texts(config.dataset, config.text_column)
+        texts = Texts(
+            config.dataset,
+            config.text_column,
+            split=config.dataset_split,
+            configuration=config.dataset_configuration,
+            shuffle=config.shuffle_buffer,
+            seed=config.seed,
+            tokenized=True,
+        )
         held_out = ContextStream(texts, tokenizer, config.context_size, config.separate_texts)
         self.evaluation_contexts = [next(held_out) for _ in range(config.n_evaluation_contexts)]
         if held_out.passes:
             raise UserError(
-                f"{config.dataset} is too short for {config.n_evaluation_contexts} contexts to evaluate on; give more texts or fewer "
+                f"{texts.name} is too short for {config.n_evaluation_contexts} contexts to evaluate on; give more texts or fewer "
                 "--n_evaluation_contexts."
             )
         self.contexts = ContextStream(texts, tokenizer, config.context_size, config.separate_texts, first=held_out.row)

@@ -33,7 +33,7 @@ def settings(model_folder, texts_file, tmp_path):
         values = {
             "MODEL_NAME": str(model_folder),
             "layer_num": [1, 2],
-            "dataset": str(texts_file),
+            "dataset": [str(texts_file)],
             "output_file_path": str(tmp_path / name),
             "context_size": 16,
             "store_batch_size": 4,
@@ -134,9 +134,9 @@ def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
     cases = {
         "no layer 9": {"layer_num": [9]},
         "no column of texts source": {"text_column": "source"},
-        "has no column of texts; its columns are n": {"dataset": str(numbers)},
-        "There is no file": {"dataset": "missing.jsonl"},
-        "only 9 tokens, less than one context of 16": {"dataset": str(short), "n_evaluation_contexts": 1},
+        "has no column of texts; its columns are n": {"dataset": [str(numbers)]},
+        "There is no file": {"dataset": ["missing.jsonl"]},
+        "only 9 tokens, less than one context of 16": {"dataset": [str(short)], "n_evaluation_contexts": 1},
         "behind the 118 texts": {"n_evaluation_contexts": 118, "separate_texts": True, "context_size": 4000},
         "more than the 32 features": {"k": 33, "expansion_factor": 1},
         "reads blocks.1.ln7, which is none of the inputs of an MLP": {"hook_point": "ln7", "layer_num": [1]},
@@ -150,7 +150,7 @@ def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
         if "behind" in text:
             lines = texts_file.read_text().splitlines()[:118] + [json.dumps({"text": ""})] * 2
             (tmp_path / "empty_end.jsonl").write_text("\n".join(lines))
-            config = settings(text, **changes, dataset=str(tmp_path / "empty_end.jsonl"))
+            config = settings(text, **changes, dataset=[str(tmp_path / "empty_end.jsonl")])
         with pytest.raises(UserError, match=text):
             train(config)
         assert not config.output.exists()
@@ -241,7 +241,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
 
 def test_the_command(settings, monkeypatch, capsys):
     config = settings(layer_num=[1])
-    arguments = ["--MODEL_NAME", config.MODEL_NAME, "--layer_num", "1", "--dataset", config.dataset, "--output_file_path", str(config.output)]
+    arguments = ["--MODEL_NAME", config.MODEL_NAME, "--layer_num", "1", "--dataset", *config.dataset, "--output_file_path", str(config.output)]
     sizes = ["--preset", "transcoder_circuits", "--expansion_factor", "2", "--train_batch_size", "20", "--context_size", "16"]
     sizes += ["--n_batches_in_buffer", "4", "--store_batch_size", "4", "--total_training_tokens", "60", "--n_evaluation_contexts", "3"]
     monkeypatch.setattr(sys, "argv", ["train", *arguments, *sizes])
