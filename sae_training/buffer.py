@@ -135,12 +135,11 @@ class ActivationBuffer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where ``state`` was."""
-        on_device = [
-            {layer: tuple(part.to(self._device) for part in pair) for layer, pair in pairs.items()} 
-            for pairs in (state["pool"], *state["waiting"])
-        ]
-        self.pool, *waiting = on_device
-        self._waiting = deque(waiting)
+
+        def on_device(pairs: dict[int, Pair]) -> dict[int, Pair]:
+            return {layer: tuple(part.to(self._device) for part in pair) for layer, pair in pairs.items()}
+
+        self.pool, self._waiting = on_device(state["pool"]), deque(map(on_device, state["waiting"]))
         self._order, self._served = state["order"], state["served"]
         self._generator.set_state(state["generator"])
 
