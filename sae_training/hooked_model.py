@@ -81,11 +81,11 @@ class BridgedModel:
 
     def _name(self, point: str) -> str:
         """The name that a hook point has itself: TransformerLens has several for some."""
-        return self._bridge.hook_dict[point].name
+        return self._bridge.hook_dict[point].name or point
 
     def logits(self, batch: Batch, replacements: Mapping[int, Replacement]) -> Float[Tensor, "row column vocabulary"]:
         read: dict[str, Tensor] = {}
-        hooks = []
+        hooks: list[tuple[str | Callable[..., Any], Callable[..., Any]]] = []
         for layer, replace in replacements.items():
             source, target = (self._name(point) for point in (self.sites[layer].reads, self.sites[layer].writes))
 
@@ -116,7 +116,7 @@ class PlainModel:
     def activations(self, batch: Batch) -> dict[int, Activations]:
         points = {layer: (Point(layer, "mlp_in"), Point(layer, "mlp_out")) for layer in self.sites}
         found = read_activations(self._model, chain(*points.values()), input_ids=batch.input_ids, use_cache=False)
-        return {layer: Activations(*map(found.get, pair)) for layer, pair in points.items()}
+        return {layer: Activations(found[read], found[written]) for layer, (read, written) in points.items()}
 
     def logits(self, batch: Batch, replacements: Mapping[int, Replacement]) -> Float[Tensor, "row column vocabulary"]:
         with ExitStack() as stack:

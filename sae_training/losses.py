@@ -61,6 +61,7 @@ def sparsity_penalty(transcoder: TrainableTranscoder, output: Output) -> Float[T
     2025"; L0: Rajamanoharan et al. 2024, equation (9).
     """
     recipe = transcoder.recipe
+    assert output.features is not None and output.pre_activations is not None
     if recipe.activation == "jumprelu" and recipe.sparsity_penalty == "l0":
         return count_active(output.pre_activations.detach(), transcoder.threshold, recipe.jumprelu_bandwidth).mean()
     strength = output.features

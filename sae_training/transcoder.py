@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -64,6 +64,11 @@ class TrainableTranscoder(nn.Module):
         cut: float32 scalar, the running mean of batchtopk's smallest selected activation; its threshold when it is saved.
     """
 
+    scale_in: Float[Tensor, ""]
+    scale_out: Float[Tensor, ""]
+    steps_since_fired: Int[Tensor, " n_features"]
+    cut: Float[Tensor, ""]
+
     def __init__(
         self, recipe: Recipe, inputs: Float[Tensor, "token d_in"], outputs: Float[Tensor, "token d_out"], generator: torch.Generator
     ) -> None:
@@ -110,6 +115,7 @@ class TrainableTranscoder(nn.Module):
     @property
     def threshold(self) -> Float[Tensor, " n_features"]:
         """jumprelu's thresholds, above 0 by construction."""
+        assert self.log_threshold is not None
         return self.log_threshold.exp()
 
     def forward(self, x: Float[Tensor, "token d_in"]) -> Output:
@@ -168,16 +174,18 @@ class TrainableTranscoder(nn.Module):
     def pull_dead_biases(self) -> None:
         """Give the encoder biases of dead features a gradient that raises them: sooner or later each is among the largest for the token
         that it fits best, and learns from there on. Biases leave the features' directions apart, which a common loss does not."""
+        assert self.b_enc.grad is not None
         self.b_enc.grad[self.dead] = -BIAS_PULL
 
     @torch.no_grad()
     def normalize_decoder(self) -> None:
         """Give the decoder's rows length 1 again."""
-        self.W_dec /= self.W_dec.norm(dim=1, keepdim=True).clamp(min=SMALL)
+        self.W_dec.div_(self.W_dec.norm(dim=1, keepdim=True).clamp(min=SMALL))
 
     @torch.no_grad()
     def remove_parallel_gradient(self) -> None:
         """Take from each decoder row's gradient the part along the row, which the norm constraint would undo."""
+        assert self.W_dec.grad is not None
         unit = nn.functional.normalize(self.W_dec, dim=1)
         self.W_dec.grad -= (self.W_dec.grad * unit).sum(1, keepdim=True) * unit
 

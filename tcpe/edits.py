@@ -162,10 +162,10 @@ def diff_updates(first: str, second: str, lim: Lim = 0.1) -> str:
     """
     from torch import cosine_similarity
 
-    from tcpe.update import MergedUpdate, shared_features
+    from tcpe.update import Edit, shared_features
 
-    edits = load_edit(first, lim), load_edit(second, lim)
-    if any(isinstance(edit, MergedUpdate) for edit in edits):
+    edits = [edit for edit in (load_edit(first, lim), load_edit(second, lim)) if isinstance(edit, Edit)]
+    if len(edits) < 2:
         raise UserError("A merged update has no key to compare; give the updates that it was merged from.")
     one, two = (edit.update for edit in edits)
     if (one.value_shift.shape, one.key.shape) != (two.value_shift.shape, two.key.shape):
@@ -217,7 +217,8 @@ def main() -> None:
     elif arguments.command == "show":
         sys.stdout.write("\n".join(show_update(update, arguments.lim) for update in arguments.updates))
     elif arguments.command == "diff":
-        sys.stdout.write(diff_updates(*arguments.updates, arguments.lim))
+        first, second = arguments.updates
+        sys.stdout.write(diff_updates(first, second, arguments.lim))
     else:
         _merge_or_apply(arguments)
 
@@ -248,8 +249,9 @@ def _merge_or_apply(arguments: argparse.Namespace) -> None:
             other_model=arguments.other_model,
         )
     sys.stdout.write(f"{len(merged.columns())} of {merged.right.shape[1]} columns of layer {merged.layer} changed\n")
-    if len(edits) > 1 and all(isinstance(edit, Edit) for edit in edits):
-        shared = shared_features(edits)
+    keyed = [edit for edit in edits if isinstance(edit, Edit)]
+    if len(keyed) == len(edits) > 1:
+        shared = shared_features(keyed)
         sys.stdout.write(f"active features: {shared['active_union']} in any update, {shared['active_intersection']} in all\n")
     sys.stdout.write(f"saved to {arguments.save_path}\n")
 

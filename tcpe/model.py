@@ -53,7 +53,7 @@ class Model:
     ) -> None:
         self.model, self.tokenizer, self.layer_num = model, tokenizer, layer_num
         self._transcoder, self._unchecked = transcoder, transcoder is not None and not skip_site_check
-        self._name, self._file = MODEL_NAME or model.name_or_path, TC_layer_file
+        self._name, self._file = MODEL_NAME or model.name_or_path or "", TC_layer_file
         self._own = splice_transcoder(model, layer_num, transcoder) if transcoder is not None else {}
         self._moments: dict[tuple[str, tuple[str, ...]], SecondMoment] = {}
 
@@ -143,8 +143,10 @@ class Model:
             full: write all weights, and not the edits and what they belong to.
 
         Raises:
-            UserError: as ``save_edited`` does.
+            UserError: as ``save_edited`` does, or if only the edits are to be written and the model has no name to load it by.
         """
+        if not full and not self._name:
+            raise UserError("The model has no name by which it is loaded again; give Model its folder as MODEL_NAME, or save it with full=True.")
         sites = (self._transcoder.sites.reads, self._transcoder.sites.writes) if self._transcoder is not None else ()
         with self._without_transcoder():
             save_edited(

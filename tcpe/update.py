@@ -1,6 +1,6 @@
 """The rank-one update of a decoder weight: made from key and value, kept on disk, masked, merged, applied and taken back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,9 +76,10 @@ class RankOneUpdate:
             CheckpointError: if it is not there or not whole.
         """
         vectors, d_model, n_features, layer, details = _load(path, TENSORS)
+        value_shift, key_direction, key, weight_sample = vectors
         if [tuple(vector.shape) for vector in vectors[:3]] != [(d_model,), (n_features,), (n_features,)]:
             raise CheckpointError(f"The vectors of {path} do not fit their description; make them again with --alg_name TCPE_pre.")
-        return cls(*vectors, layer, details)
+        return cls(value_shift, key_direction, key, weight_sample, layer, details)
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,9 @@ def _load(path: str | Path, names: Sequence[str], **missing: Tensor) -> tuple[li
         raise CheckpointError(f"There is no saved update {file}; make it with --alg_name TCPE_pre --save_k_v_upd.")
     details = read_json(_with_suffix(path, ".json"), "the saved update")
     try:
-        tensors = missing | load_file(file)
+        found = missing | load_file(file)
         layer, d_model, n_features = (int(details.pop(name)) for name in ("layer", "d_model", "n_features"))
-        tensors = [tensors[name] for name in names]
+        tensors = [found[name] for name in names]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"The saved update {file} is not whole ({error}); make it again with --alg_name TCPE_pre.") from error
     if not all(tensor.isfinite().all() for tensor in tensors):
@@ -204,8 +205,8 @@ def make_update(
     if along.abs() < torch.finfo(torch.float32).tiny:
         raise EditError("The key and its direction are orthogonal; give a larger --epsilon.")
     now = weight.cpu().double() @ key.double()
-    if projection.bias is not None:
-        now += projection.bias.detach().cpu().double()
+    if isinstance(bias := projection.bias, Tensor):
+        now += bias.detach().cpu().double()
     shift = ((value.target.double() - now) / along).float()
     return RankOneUpdate(shift, direction, key, weight_sample(model, layer), layer, details)
 
@@ -403,14 +404,12 @@ def _in_one(edits: Sequence[AnyEdit]) -> MergedUpdate:
     return MergedUpdate(torch.cat(lefts, 1), torch.cat(rights), torch.cat(keys), first.weight_sample, first.layer, {"merged": parts})
 
 
-def together(edits: Sequence[WeightEdit]) -> list[WeightEdit]:
-    """``edits``, those with keys of one layer in one: edits of one weight are solved together (see ``joint``)."""
+def together(edits: Iterable[AnyEdit]) -> list[AnyEdit]:
+    """``edits``, those of one layer in one: edits of one weight are solved together (see ``joint``)."""
     of_layer: dict[int, list[AnyEdit]] = {}
     for edit in edits:
-        if isinstance(edit, AnyEdit):
-            of_layer.setdefault(edit.layer, []).append(edit)
-    others: list[WeightEdit] = [edit for edit in edits if not isinstance(edit, AnyEdit)]
-    return [group[0] if len(group) == 1 else _in_one(group) for group in of_layer.values()] + others
+        of_layer.setdefault(edit.layer, []).append(edit)
+    return [group[0] if len(group) == 1 else _in_one(group) for group in of_layer.values()]
 
 
 def apply(model: PreTrainedModel, edits: Sequence[WeightEdit], other_model: bool = False) -> list[Replaced]:
@@ -426,7 +425,9 @@ def apply(model: PreTrainedModel, edits: Sequence[WeightEdit], other_model: bool
     """
     for edit in edits:
         edit.check(model, other_model)
-    return write([change for edit in together(edits) for change in edit.changes(model)])
+    keyed = together(edit for edit in edits if isinstance(edit, AnyEdit))
+    others = (edit for edit in edits if not isinstance(edit, AnyEdit))
+    return write([change for edit in (*keyed, *others) for change in edit.changes(model)])
 
 
 @contextmanager
