@@ -366,6 +366,7 @@ def _arguments(node: "Node") -> list["Node"]:
 
 
 def child_of(node: "Node", kind: str) -> "Node | None":
+    """The first child of this kind."""
     return next((child for child in node.named_children if child.type == kind), None)
 
 
