@@ -5,6 +5,9 @@ file's own ``main`` (``--selection original``: such samples are left out). The e
 itself, since it is the one that is translated (``--oracle java``: reals compare with a relative tolerance of 1e-6), or, as the original
 benchmark has it, from the Python function (``--oracle python``: what does not fit the Java type is dropped, reals compare exactly). Both
 languages are run either way, and the report says where they disagree. Text beyond ASCII is left out: D counts bytes where Java counts UTF-16 units.
+
+Where Java changes an argument, as all void functions that can be judged do, the tests compare it after the call too. In kecode.csv these
+tests are a column of their own, beside those that compare the result alone, as all of the original's do (``--selection original``).
 """
 
 import logging
@@ -17,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from d_running.calls import Call, arguments_after, compared_arguments, render_calls
 from d_running.compiler import find_compiler
-from d_running.dataset import CSV_COLUMNS, NAME, java_function
-from d_running.gold import GOLD_NAME, GoldSample, Unusable, compilation_unit, converted, d_type, file_text, gold_pairs, java_signature, read_gold
-from d_running.harness import INTEGER_BITS, render_test_program
+from d_running.dataset import ARGUMENTS_COLUMN, CSV_COLUMNS, NAME, java_function
+from d_running.gold import GOLD_NAME, GoldSample, Unusable, compilation_unit, converted, file_text, gold_pairs, java_signature, read_gold
+from d_running.harness import INTEGER_BITS
 from d_running.java_inputs import java_inputs
 from d_running.mutants import MutantsConfig
 from d_running.oracles import Answer, Answers
@@ -54,11 +58,17 @@ class _Entry:
     inputs: dict[int, list[Any]] = field(default_factory=dict)  # by number, those that fit
     left_out: dict[int, str] = field(default_factory=dict)
     expected: dict[int, Any] = field(default_factory=dict)
+    after: dict[int, list[Any]] = field(default_factory=dict)  # the arguments after the call
     disagreements: list[dict[str, Any]] = field(default_factory=list)
     agreement: str = "not compared"
     right_fails: bool = False  # a right translation does under the Python oracle
-    new: list[tuple[list[Any], Any]] = field(default_factory=list)  # generated inputs, with their results
+    new: list[Call] = field(default_factory=list)  # with generated inputs
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def calls(self) -> list[Call]:
+        """Those with the inputs of the set that are kept."""
+        return [Call(self.inputs[number], result, self.after.get(number, [])) for number, result in self.expected.items()]
 
 
 def build(
@@ -74,7 +84,8 @@ def build(
     Args:
         inputs: those of the set alone, or with generated ones (see `stronger_inputs`), which new_inputs.json lists.
         config: how mutants are judged for that.
-        selection: "original" leaves out the samples, and changes the inputs, for which the Python file alone does not serve.
+        selection: "original" leaves out the samples, and changes the inputs, for which the Python file alone does not serve, and compares
+            results alone, which leaves out what returns void.
 
     Raises:
         BenchmarkError: if the set cannot be found, the JDK is missing (with the Java oracle), no sample can be kept, or ``output`` holds
@@ -97,7 +108,7 @@ def build(
     in_java = _run_java(usable)
     in_python = _run_python(usable)
     for entry, java, python in zip(usable, in_java, in_python, strict=True):
-        _expect(entry, java if oracle == "java" else python, oracle)
+        _expect(entry, java if oracle == "java" else python, oracle, compares_arguments=oracle == "java" and selection == "all")
         _compare(entry, java, python)
     if all(entry.reason for entry in entries):
         raise BenchmarkError(f"None of the {len(entries)} samples in {source} can be kept; the first is {entries[0].name}: {entries[0].reason}.")
@@ -115,13 +126,12 @@ def _strengthen(entries: list[_Entry], config: MutantsConfig) -> dict[str, Any]:
     """Give the kept entries more inputs; what new_inputs.json says of them."""
     kept = {entry.name: entry for entry in entries if entry.gold and not entry.reason}
     subjects = [
-        Subject(name, java_function(entry.gold.java), compilation_unit(entry.gold.java), GOLD_NAME, entry.gold.signature,
-                [entry.inputs[number] for number in entry.expected], list(entry.expected.values()))
+        Subject(name, java_function(entry.gold.java), compilation_unit(entry.gold.java), GOLD_NAME, entry.gold.signature, entry.calls)
         for name, entry in kept.items() if entry.gold
     ]  # fmt: skip
     found, scores = stronger_inputs(subjects, config)
     for name, new in found.items():
-        kept[name].new = new.rows
+        kept[name].new = new.calls
     return new_inputs_report(found, scores, config)
 
 
@@ -238,6 +248,8 @@ def _compare(entry: _Entry, java: Answers, python: Answers) -> None:
 def _same(kind: str, java: Answer, python: Answer) -> bool:
     if java.failure or python.failure:
         return False
+    if kind == "void":
+        return python.value is None
     try:
         return _close(java.value, converted(kind, python.value))
     except Unusable:
@@ -247,7 +259,7 @@ def _same(kind: str, java: Answer, python: Answer) -> bool:
 def _right_fails(kind: str, java: Answer, python: Answer) -> bool:
     """Whether what Java gives fails a test that expects what Python gives; the Python oracle drops a result that has no such test."""
     try:
-        return not python.failure and (bool(java.failure) or java.value != _exactly(kind, python.value))
+        return kind != "void" and not python.failure and (bool(java.failure) or java.value != _exactly(kind, python.value))
     except Unusable:
         return False
 
@@ -286,21 +298,30 @@ def _kind(kind: str, java: Answer, python: Answer) -> str:
     return "other"
 
 
-def _expect(entry: _Entry, answers: Answers, oracle: Oracle) -> None:
+def _expect(entry: _Entry, answers: Answers, oracle: Oracle, compares_arguments: bool) -> None:
     """Take the oracle's answers as the expected results, or leave the sample or the input out."""
     assert entry.gold
+    signature = entry.gold.signature
     entry.reason = answers.problem
+    if signature.return_type == "void" and not compares_arguments:
+        entry.reason = "it returns void, and arguments are not compared"
+        return
     for number, answer in zip(entry.inputs, answers.answers, strict=False):
         try:
             if answer.failure:
                 raise Unusable(f"{oracle.capitalize()} {answer.failure}")
             fitted = _exactly if oracle == "python" else converted
-            entry.expected[number] = fitted(entry.gold.signature.return_type, answer.value)
+            result = None if signature.return_type == "void" else fitted(signature.return_type, answer.value)
+            if compares_arguments:
+                entry.after[number] = arguments_after(signature, answer)
+            entry.expected[number] = result
         except Unusable as error:
             entry.left_out[number] = str(error) if answer.failure else f"the result of {oracle.capitalize()}: {error}"
     if not entry.expected and not entry.reason:
         first = next(iter(entry.inputs))
         entry.reason = f"no input with a usable result; the first: {entry.left_out[first]}"
+    if signature.return_type == "void" and not entry.reason and not compared_arguments(entry.calls):
+        entry.reason = "it returns void and changes no argument"
 
 
 def _report(entries: list[_Entry], oracle: Oracle) -> dict[str, Any]:
@@ -321,6 +342,8 @@ def _report(entries: list[_Entry], oracle: Oracle) -> dict[str, Any]:
         "inputs_read": sum(numbers),
         "inputs_kept": sum(len(entry.expected) for entry in kept),
         "inputs_new": sum(len(entry.new) for entry in kept),
+        "samples_with_arguments": sum(bool(compared_arguments(entry.calls)) for entry in kept),
+        "samples_without_result": sum(entry.gold.signature.return_type == "void" for entry in kept if entry.gold),
         "inputs_left_out": sum(len(entry.left_out) for entry in kept),
         "inputs_of_samples_left_out": sum(numbers) - sum(len(entry.gold.rows) for entry in kept if entry.gold),
         "agree": agreement["agree"],
@@ -344,6 +367,7 @@ def _sample_report(entry: _Entry) -> dict[str, Any]:
         "inputs_kept": 0 if entry.reason else len(entry.expected),
         "inputs_new": len(entry.new),
         "inputs_left_out": left_out,
+        "arguments_compared": compared_arguments(entry.calls),
         "agreement": entry.agreement,
         "disagreements": entry.disagreements,
         "notes": entry.notes,
@@ -367,6 +391,7 @@ def summary(report: dict[str, Any]) -> str:
         f"{report['samples_kept']} of {report['samples_given']} samples kept, {report['samples_left_out']} left out; "
         f"{report['inputs_kept']} of {report['inputs_read']} inputs kept" + (f", {report['inputs_new']} new ones" if report["inputs_new"] else ""),
         f"{report['samples_with_inputs_of_java']} of the samples kept have the inputs of their Java's main, the others those of their Python",
+        f"{report['samples_with_arguments']} of them compare arguments after the call too, {report['samples_without_result']} of these nothing else",
         f"expected results: {report['oracle']}; reals: {report['reals']}",
         f"Java: {report['java']}; Python: {report['python']}, sandbox {report['python_sandbox']}",
         f"Java and Python agree on {report['agree']} samples, disagree on {report['disagree']} "
@@ -412,23 +437,23 @@ def _check_output(output: Path) -> None:
 def _write(entries: list[_Entry], report: dict[str, Any], output: Path, oracle: Oracle) -> None:
     write_json(output / REPORT_FILE, report)
     write_text(output / SUMMARY_FILE, summary(report))
-    rows = []
+    rows, columns = [], [*CSV_COLUMNS, *[ARGUMENTS_COLUMN] * bool(report["samples_with_arguments"])]
     for entry in entries:
         if entry.reason or not entry.gold:
             continue
-        signature = entry.gold.signature
-        inputs = [entry.inputs[number] for number in entry.expected] + [row for row, _ in entry.new]
-        results, types = [*entry.expected.values(), *(result for _, result in entry.new)], list(map(d_type, signature.param_types))
-        program = render_test_program(d_type(signature.return_type), types, inputs, results, exact=oracle == "python")
-        rows.append(dict(zip(CSV_COLUMNS, (entry.name, java_function(entry.gold.java), program), strict=True)))
+        signature, calls, compared = entry.gold.signature, entry.calls + entry.new, compared_arguments(entry.calls)
+        exact = oracle == "python"
+        of_results = "" if signature.return_type == "void" else render_calls(signature, calls, exact=exact)
+        of_arguments = render_calls(signature, calls, compared, exact) if compared else ""
+        rows.append(dict(zip(columns, (entry.name, java_function(entry.gold.java), of_results, of_arguments), strict=False)))
         write_text(output / ORIGINALS[0] / f"{entry.name}.java", entry.gold.java)
-        write_text(output / TEST_PROGRAMS[0] / f"{entry.name}.d", program)
+        write_text(output / TEST_PROGRAMS[0] / f"{entry.name}.d", of_arguments or of_results)
     names = {row["id"] for row in rows}
     for folder, suffix in (ORIGINALS, TEST_PROGRAMS):
         for path in (output / folder).glob(f"*{suffix}"):
             if path.stem not in names:  # of an earlier build from other sources
                 path.unlink()
-    write_csv(output / CSV_FILE, list(CSV_COLUMNS), rows)
+    write_csv(output / CSV_FILE, columns, rows)
 
 
 def main() -> None:
@@ -441,7 +466,8 @@ def main() -> None:
     parser.add_argument("--oracle", choices=("java", "python"), default="java", help="whose results are expected (%(default)s)")
     parser.add_argument(
         "--selection", choices=get_args(Selection), default="all",
-        help="original: only samples whose Python file lists inputs; all: where it does not, the inputs of the Java file's main (%(default)s)",
+        help="original: only samples whose Python file lists inputs, and results alone are compared; all: where it does not, the inputs of the "
+        "Java file's main, and arguments that Java changes are compared after the call too (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--inputs", choices=get_args(Inputs), default="original",

@@ -17,6 +17,8 @@ JAVA_MARKER = "//TOFILL"
 _CLASS_HEADER = re.compile(r"\bclass\s+\w+[^{;]*\{")
 NAME = re.compile(r"[\w-][\w.-]*")
 CSV_COLUMNS = ("id", "function_java", "d_with_params")
+ARGUMENTS_COLUMN = "d_with_arguments"
+"""Of a kecode.csv, if it has it: the test program that compares arguments after the call too; empty for samples without such."""
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ def load_samples(originals_path: Path, d_params_path: Path | None = None) -> lis
     """Read all samples, sorted by name. One that cannot be judged is among them, with its `Sample.problem`, and is named in the log.
 
     Args:
-        originals_path: a folder of ID.java, or a kecode.csv (``id,function_java,d_with_params``) that holds both sides.
+        originals_path: a folder of ID.java, or a kecode.csv (``id,function_java,d_with_params``, and perhaps ``d_with_arguments``, which
+            goes before then) that holds both sides.
         d_params_path: the folder of ID.d; not needed with a CSV.
 
     Raises:
@@ -150,7 +153,11 @@ def _from_csv(path: Path, columns: Sequence[str] = CSV_COLUMNS) -> list[Sample]:
     name, count = Counter(row["id"] for row in rows).most_common(1)[0]
     if count > 1:
         raise BenchmarkError(f"{path} has {count} samples named {name}; every sample needs an id of its own.")
-    return [Sample(row["id"] or "", java_function(row["function_java"] or ""), row.get("d_with_params") or "") for row in rows]
+    return [_from_row({name: value or "" for name, value in row.items()}) for row in rows]
+
+
+def _from_row(row: dict[str, str]) -> Sample:
+    return Sample(row["id"], java_function(row["function_java"]), row.get(ARGUMENTS_COLUMN) or row.get(CSV_COLUMNS[2], ""))
 
 
 def java_function(source: str) -> str:

@@ -291,7 +291,7 @@ class Judge:
             Trouble: if something from outside ended it.
         """
         key = "" if test else secrets.token_hex(16)
-        outcome = launcher.run(self._run_command(folder, [main] if test else [main, name], key, len(test.expected) if test else 1))
+        outcome = launcher.run(self._run_command(folder, [main] if test else [main, name], key, test.total * len(test.expected) if test else 1))
         limit = self._run_limit
         if outcome.stopped_by in ("cpu", "wall"):
             return Verdict("TimeoutExpired", f"Error: the tests did not end within {limit} s", is_final=outcome.stopped_by == "cpu")
@@ -303,7 +303,7 @@ class Judge:
         if outcome.stopped_by or outcome.exit_code != 0 or outcome.errors:
             said = faithful_words(self._words(launcher, folder, outcome.errors))
             return Verdict("RuntimeError", said or f"Error: the tests ended with {_ending(outcome.exit_code)}", is_final=not is_from_outside)
-        counts = (test.passed(outcome.verdict), len(test.expected)) if test else _signed_counts(outcome.verdict, key)
+        counts = (test.passed(outcome.verdict), test.total) if test else _signed_counts(outcome.verdict, key)
         if counts is None or counts[0] is None:
             return _NO_VERDICT
         correct, total = counts

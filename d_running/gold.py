@@ -41,7 +41,7 @@ class Signature:
 
     Attributes:
         class_name: the class that it stands in.
-        return_type: in Java's spelling without boxes: int, boolean, String[], ….
+        return_type: in Java's spelling without boxes: int, boolean, String[], …, void.
         param_types: the same for each parameter.
     """
 
@@ -166,9 +166,8 @@ def _field(node: "Node", name: str) -> str:
 def _java_type(written: str, whose: str) -> str:
     base, bracket, rest = written.partition("[")
     scalar = BOXES.get(base, base)
-    if scalar not in _SCALARS:
-        article = "" if scalar == "void" else "a "
-        raise Unusable(f"{whose} {article}{written}, which KECode has no D form for")
+    if scalar not in _SCALARS and (scalar, whose) != ("void", "it returns"):
+        raise Unusable(f"{whose} a {written}, which KECode has no D form for")
     return scalar + bracket + rest
 
 

@@ -133,7 +133,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="functions_") as folder:
         layout, built = Path(folder, "layout"), Path(folder, "built")
         write_layout(functions, layout)
-        report = build(layout, built)
+        report = build(layout, built, selection="original")
         for sample in report["samples"]:
             if sample["inputs_kept"] < sample["inputs"]:
                 what = sample["reason"] or f"input {sample['inputs_left_out'][0]['arguments']}: {sample['inputs_left_out'][0]['reason']}"

@@ -49,6 +49,7 @@ _RULE_OF_CLASS = {
     "System.err": "printing",
     "System.out": "printing",
 }
+_GROWS_OR_SHRINKS = re.compile(r"(add|insert|offer|push|pop|poll|put|remove|clear)\w*")
 _PUTS = {"add", "addFirst", "addLast", "offer", "push", "put", "set"}
 _PLAIN_PATTERN = re.compile(r'"(?:[^\\.$|?*+()\[\]{}^"]|\\\\[.$|?*+()\[\]{}^])+"')
 _DESCENDING = re.compile(r"(Collections|Comparator)\.(<\w+>)?reverseOrder\(\)")
@@ -97,6 +98,8 @@ class CallTranslator(ExpressionTranslator):
             return self._sorted(owner, [], nodes[0] if nodes and nodes[0].type != "null_literal" else None, kind.element)
         if name in ("computeIfAbsent", "merge") and kind.name in MAPS:
             return self._map_function(node, owner, name, nodes)
+        if owner.name in self.elements and _GROWS_OR_SHRINKS.fullmatch(name):
+            self.found.add(("alias", owner.name))
         methods, rule = library.methods_of(kind)
         arguments = [self.value(child) for child in nodes]
         if name == "remove" and kind.name in LISTS and len(arguments) == 1:
@@ -226,7 +229,7 @@ class CallTranslator(ExpressionTranslator):
 
     def _utility(self, node: "Node", class_name: str, name: str, nodes: list["Node"]) -> Expression:
         """A static method of Arrays, Collections or System."""
-        if name == "sort":
+        if name in ("sort", "parallelSort"):
             comparator = nodes[-1] if len(nodes) in (2, 4) else None
             values = [self.value(child) for child in (nodes if comparator is None else nodes[:-1])]
             return self._sorted(values[0], values[1:], comparator, values[0].type.element)
@@ -273,8 +276,8 @@ class CallTranslator(ExpressionTranslator):
         if node.type == "lambda_expression":
             parameters, body = node.child_by_field_name("parameters"), node.child_by_field_name("body")
             names = re.findall(r"(\w+)(?=\s*[,)])", parameters.text.decode())
-        elif node.type == "object_creation_expression" and (class_body := _child(node, "class_body")) is not None:
-            method = _child(class_body, "method_declaration")
+        elif node.type == "object_creation_expression" and (class_body := child_of(node, "class_body")) is not None:
+            method = child_of(class_body, "method_declaration")
             parameters, body = method.child_by_field_name("parameters"), method.child_by_field_name("body")
             names = [child.child_by_field_name("name").text.decode() for child in parameters.named_children]
         else:
@@ -294,9 +297,13 @@ class CallTranslator(ExpressionTranslator):
     # New objects
 
     def _object_creation_expression(self, node: "Node") -> Expression:
+        if (body := child_of(node, "class_body")) is not None:
+            return self._filled(node, body)
+        return self._new_collection(node)
+
+    def _new_collection(self, node: "Node") -> Expression:
+        """A new object without regard to the body of an anonymous class."""
         written = type_of(node.child_by_field_name("type"))
-        if _child(node, "class_body") is not None:
-            raise unsupported(node)
         if written.name == "PriorityQueue":
             return self._new_priority_queue(node, written)
         arguments = [self.value(child) for child in _arguments(node)]
@@ -332,6 +339,17 @@ class CallTranslator(ExpressionTranslator):
             return Expression(f"({spelled}).init", kind)
         return self.made("setOf({0.items})" if kind.name in SETS else "{0.owner}.dup", kind, copied)
 
+    def _filled(self, node: "Node", body: "Node") -> Expression:
+        """A new collection whose anonymous class calls its own methods: ``new HashMap<>() {{ put(1, 2); }}``."""
+        block = body.named_children[0] if len(body.named_children) == 1 else body
+        calls = [child.named_children[0] for child in block.named_children if child.type == "expression_statement"]
+        new = self._new_collection(node)
+        own = all(call.type == "method_invocation" and call.child_by_field_name("object") is None for call in calls)
+        if block.type != "block" or len(calls) != len(block.named_children) or not own or new.type.name not in LISTS | SETS | MAPS:
+            raise unsupported(node)
+        steps = "".join(f"{self.call(call, Expression('made', new.type)).text}; " for call in calls)
+        return Expression(f"(() {{ auto made = {new.text}; {steps}return made; }})()", new.type)
+
     def _new_priority_queue(self, node: "Node", written: JavaType) -> Expression:
         kind = written if written.arguments else JavaType(written.name, self._target_type(node).arguments)
         if not self.on("lists"):
@@ -347,13 +365,14 @@ def _arguments(node: "Node") -> list["Node"]:
     return [child for child in node.child_by_field_name("arguments").named_children if "comment" not in child.type]
 
 
-def _child(node: "Node", kind: str) -> "Node | None":
+def child_of(node: "Node", kind: str) -> "Node | None":
+    """The first child of this kind."""
     return next((child for child in node.named_children if child.type == kind), None)
 
 
 def _is_function(node: "Node") -> bool:
     """Whether an argument is a function, such as a comparator."""
-    if node.type in ("lambda_expression", "method_reference") or _child(node, "class_body") is not None:
+    if node.type in ("lambda_expression", "method_reference") or child_of(node, "class_body") is not None:
         return True
     return node.type == "method_invocation" and node.text.startswith((b"Collections.reverseOrder", b"Comparator."))
 

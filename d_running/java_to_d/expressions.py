@@ -71,6 +71,8 @@ class ExpressionTranslator(Spelling):
         kind = self.types[name]
         if ("nullable", name) in self.facts:
             return Expression(f"*{self.name(name)}", kind.unboxed, UNARY)
+        if name in self.aliases:
+            return Expression(f"*{self.name(name)}", kind, UNARY, name=name)
         wide = ("wide", name) in self.facts
         limits = (UTF_16 if wide else ASCII) if kind.unboxed == CHAR else None
         return Expression(self.name(name), kind, limits=limits, wide=wide, name=name)
@@ -253,7 +255,7 @@ class ExpressionTranslator(Spelling):
         left, right = self.value(left_node), self.value(right_node)
         operator = node.child_by_field_name("operator").text.decode()
         kind, name = left.type, root(left_node)
-        if ("nullable", name) in self.facts:
+        if ("nullable", name) in self.facts or left_node.text.decode() in self.aliases:
             raise unsupported(node)
         if operator == "=":
             value = self.fits(right, kind, name)
@@ -350,8 +352,10 @@ class ExpressionTranslator(Spelling):
             text = f"new {element}{'[]' * len(sizes)}{'[]' * unsized}({', '.join(map(str, sizes))})"
         else:
             text = f"new {element}{''.join(f'[{size}]' for size in sizes)}{'[]' * unsized}"
-        if needs_zeros(base) and not unsized and self.on("defaults") and not is_stored(node):
-            raise unsupported(node)
+        if needs_zeros(base) and not unsized and self.on("defaults") and not is_stored(node) and sizes[0].limits != (0, 0):
+            if len(sizes) > 1:
+                raise unsupported(node)
+            return self.made(f"resized!{element}(null, 0, {{0}})", kind, sizes[0])
         return Expression(text, kind, wide=holds_characters(kind) and self._is_for_wide(node))
 
     def _target_type(self, node: "Node") -> JavaType:

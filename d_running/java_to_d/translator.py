@@ -8,8 +8,8 @@ code models really make. Statements are here, expressions in `expressions`, the 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from d_running.java_to_d.calls import CallTranslator
-from d_running.java_to_d.d_expression import ASSIGNMENT
+from d_running.java_to_d.calls import CallTranslator, child_of
+from d_running.java_to_d.d_expression import ASSIGNMENT, Expression
 from d_running.java_to_d.runtime import IMPORTS, helpers
 from d_running.java_to_d.spelling import Facts, needs_zeros
 from d_running.java_to_d.syntax import java_parser
@@ -134,6 +134,8 @@ class _Translation(CallTranslator):
         kind = base.with_brackets(brackets)
         self.types[name] = kind
         self.declared_names.add(name)
+        self.elements.discard(name)
+        self.aliases.discard(name)
         if kind.name == "PriorityQueue" or "Entry" in (kind.name, kind.element.name):
             return f"auto {self.name(name)}"
         behind = "[]" * brackets if not self.on("arrays") else ""
@@ -146,6 +148,7 @@ class _Translation(CallTranslator):
         if any(parameter.type != "formal_parameter" for parameter in parameter_nodes):
             raise unsupported(node.child_by_field_name("parameters"))
         parameters = ", ".join(self.declared(parameter, type_of(parameter.child_by_field_name("type"))) for parameter in parameter_nodes)
+        self.elements, self.aliases = set(), set()
         self.parameters = {parameter.child_by_field_name("name").text.decode() for parameter in parameter_nodes}
         earlier, self.library = self.library, set()
         lines = self.lines(node.child_by_field_name("body"), 1)
@@ -168,7 +171,15 @@ class _Translation(CallTranslator):
                 types.add(name)
                 continue
             value = self.value(value_node) if value_node else None
+            place = self.place_of_element(value_node, value) if value_node and value else None
+            if place and ("alias", name) in self.facts:
+                parts.append(f"{self.declared(declarator, base).removesuffix(self.name(name)).rstrip()}* {self.name(name)} = {place}")
+                self.aliases.add(name)
+                types.add(name)
+                continue
             kind = base
+            if value is not None and value_node.type == "object_creation_expression" and base.name in LISTS | SETS | MAPS:
+                kind = value.type  # what stands in a Map may be a TreeMap
             if value is not None and (base.name == "var" or (base.name in SETS | LISTS and value.type.name == "List")):
                 kind = value.type  # such as the keys of a map, which are an array in D
                 if base.name == "Iterator":
@@ -176,6 +187,8 @@ class _Translation(CallTranslator):
             declared = self.declared(declarator, kind)
             self.types[name] = self.types[name] if base.name != "Object" else kind
             types.add(declared.rpartition(" ")[0])
+            if place:
+                self.elements.add(name)
             if value is not None:
                 value = self.fits(value, self.types[name], name)
             if value is None and ("ordered", name) in self.facts and self.on("maps"):
@@ -187,6 +200,17 @@ class _Translation(CallTranslator):
             return parts + fills
         prefix = f"{next(iter(types))} "
         return [", ".join([parts[0]] + [part.removeprefix(prefix) for part in parts[1:]]), *fills]
+
+    def place_of_element(self, node: "Node", value: Expression) -> str | None:
+        """What points to the element of a list, map or array that ``node`` takes out, if it is a collection."""
+        if value.type.name not in LISTS | SETS | MAPS or not (self.on("lists") and self.on("maps")):
+            return None
+        if node.type == "method_invocation" and node.child_by_field_name("name").text in (b"get", b"elementAt"):
+            owner = self.value(node.child_by_field_name("object"))
+            if owner.type.name in MAPS:
+                return f"{self.value(node.child_by_field_name('arguments').named_children[0]).operand} in {owner.operand}"
+            return f"&{value.text}" if owner.type.name in LISTS else None
+        return f"&{value.text}" if node.type == "array_access" else None
 
     def looked_up(self, declarator: "Node", base: JavaType) -> str:
         """A box that may be null, such as what a map has for a key: in D a pointer."""
@@ -203,7 +227,7 @@ class _Translation(CallTranslator):
 
     def is_empty_collection(self, value: "Node", name: str) -> bool:
         """Whether a new list, set or map is what D's declaration alone makes."""
-        if value.type != "object_creation_expression" or ("ordered", name) in self.facts:
+        if value.type != "object_creation_expression" or ("ordered", name) in self.facts or child_of(value, "class_body") is not None:
             return False
         kind = type_of(value.child_by_field_name("type")).name
         if kind not in LISTS | SETS | MAPS or not self.on("lists" if kind in LISTS else "maps"):

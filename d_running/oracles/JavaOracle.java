@@ -75,7 +75,10 @@ public final class JavaOracle {
         return true;
     }
 
-    /** One record: the method's index, its length, then either 'P' and a problem or for each call 'V' and a value or 'E' and why there is none. */
+    /**
+     * One record: the method's index, its length, then either 'P' and a problem or for each call 'V', a value and an array of the arguments
+     * after it (null for what is no array itself), or 'E' and why there is no value.
+     */
     private static void write(DataOutputStream records, int index, boolean ended, Pass first, Pass second) throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         DataOutputStream out = new DataOutputStream(bytes);
@@ -149,12 +152,14 @@ public final class JavaOracle {
                     arguments[k] = read(in, types[k]);
                 }
                 byte[] result = value(method.invoke(null, arguments));
-                if (result.length > RESULT_BYTES) {
+                byte[] after = value(Arrays.stream(arguments).map(one -> one.getClass().isArray() ? one : null).toArray());
+                if (result.length > RESULT_BYTES || after.length > RESULT_BYTES) {
                     return failure("returns more than 1 MiB");
                 }
                 ByteArrayOutputStream bytes = new ByteArrayOutputStream();
                 bytes.write('V');
                 bytes.write(result);
+                bytes.write(after);
                 return bytes.toByteArray();
             } catch (InvocationTargetException error) {
                 return failure("throws " + error.getCause().getClass().getName());

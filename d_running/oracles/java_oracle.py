@@ -62,7 +62,9 @@ def java_version() -> str:
 
 
 def java_results(methods: Sequence[JavaMethod], cpu_seconds: int | None = None) -> list[Answers]:
-    """Compile and call the methods; one `Answers` for each, in order. Characters and strings come back as str, null as None.
+    """Compile and call the methods; one `Answers` for each, in order, with the arguments after each call.
+
+    Characters and strings come back as str, null as None.
 
     Args:
         cpu_seconds: for all calls of one method, by default ``CPU_SECONDS``.
@@ -231,7 +233,7 @@ class _Reader:
         return Answers([self.answer() for _ in range(self.unpack(">i"))])
 
     def answer(self) -> Answer:
-        return Answer(failure=self.value()) if self.unpack("c") == b"E" else Answer(self.value())
+        return Answer(failure=self.value()) if self.unpack("c") == b"E" else Answer(self.value(), arguments=self.value())
 
     def value(self) -> Any:
         match self.unpack("c"):

@@ -1,5 +1,6 @@
 """KECode is built from the public layout: usable samples whole, every other one with its reason, and the counts add up."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -48,6 +49,8 @@ SAMPLES = {
     "LISTED": (LISTED.replace("A{", "LISTED{"), None),
     "LISTED_TOO": (LISTED.replace("A{", "LISTED_TOO{"), python("return a", "'a'")),
     "CHANGED": (LISTED.replace("A{", "CHANGED{"), python("return a", "(1,)").replace("    print", "    param[0] = 2\n    print")),
+    "SORTS": (java("static void f_gold ( int a [ ] ) { Arrays . sort ( a ) ; }"), python("a.sort()", "([3, 1],), ([],)")),
+    "HALVES": (java("static int f_gold ( double a [ ] ) { a [ 0 ] /= 2 ; return 1 ; }"), python("return 1", "([3],), ([5, 1],)")),
     "NO_JAVA": (None, python("return a", "(1,)")),
     "LATIN": ("// \xe9\n" + java(INT % "return a ;"), python("return a", "(1,)")),
     "FOREVER": (java(INT % "while ( true ) { }"), python("return a", "(1,)")),
@@ -58,7 +61,7 @@ LEFT_OUT = {
     "BAD NAME": "no plain file name",
     "BROKEN": "does not compile: line 4: cannot find symbol",
     "LISTS": "its parameter a is a List<Integer>",
-    "VOID": "it returns void",
+    "VOID": "it returns void and changes no argument",
     "MARKER": "no marker //TOFILL",
     "NO_PARAM": "there is no `param",
     "SYNTAX": "does not parse in line 7",
@@ -148,6 +151,25 @@ def test_both_forms_hold_the_same_samples_with_javas_results(built):
     assert "int[] results = [9, 131073];" in programs["WRAPS"]
     assert "char[][] param0 = [['a', 'b'], []];" in programs["INPUT"]
     assert "close(results[i]" in programs["REALS"]
+
+
+@needs_jdk
+def test_arguments_that_java_changes_are_compared_after_the_call(built, source, tmp_path, monkeypatch):
+    output, report = built
+    programs = {sample.name: sample.test_program for sample in load_samples(output / "kecode.csv")}
+    assert "int[][] after0 = [[1, 3], []];" in programs["SORTS"] and "results" not in programs["SORTS"].replace("#Results", "")
+    assert "double[][] after0 = [[1.5], [2.5, 1.0]];" in programs["HALVES"] and "int[] results = [1, 1];" in programs["HALVES"]
+    assert "passes &= allClose(after0[i], param0[i]);" in programs["HALVES"]
+    assert {name for name, sample in by_id(report).items() if sample["arguments_compared"]} == {"SORTS", "HALVES"}
+    assert (report["samples_with_arguments"], report["samples_without_result"]) == (2, 1)
+    with (output / "kecode.csv").open() as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    assert "after0" not in rows["HALVES"]["d_with_params"] and not rows["SORTS"]["d_with_params"] and not rows["AGREES"]["d_with_arguments"]
+    some = {name: (source / f"java/{name}.java", source / f"python/{name}.py") for name in ("SORTS", "HALVES")}
+    monkeypatch.setattr(build_kecode, "gold_pairs", lambda _: (some, []))
+    samples = by_id(build(source, tmp_path, selection="original"))
+    assert samples["SORTS"]["reason"] == "it returns void, and arguments are not compared" and samples["HALVES"]["kept"]
+    assert (tmp_path / "kecode.csv").read_text().startswith("id,function_java,d_with_params\n")
 
 
 @needs_jdk
