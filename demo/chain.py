@@ -89,4 +89,6 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
     if seed is None:
         write_json(RUNS / SUMMARY_FILE, summary)
     sys.stdout.write(table(summary))
+    if page := chain.report():
+        sys.stdout.write(f"to look at: {page}\n")
     return summary

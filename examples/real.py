@@ -135,6 +135,8 @@ def run(kecode: Path | None) -> dict[str, Any]:
     }
     write_json(folder / "summary.json", summary)
     sys.stdout.write(table(summary, intervals=True))
+    if page := chain.report():
+        sys.stdout.write(f"to look at: {page}\n")
     return summary
 
 

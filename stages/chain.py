@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scipy.stats import binomtest
 
 from stages.config import run_config
+from stages.pages import leave_report
 from stages.run import Metrics, run_stage
 from util.progress import Progress
 
@@ -76,6 +77,10 @@ class Chain:
         self.seconds[stage] = round(self.seconds.get(stage, 0) + time.perf_counter() - start, 3)
         self._progress.update()
         return metrics
+
+    def report(self) -> Path | None:
+        """Write the page of all runs in the chain's folder (see ``pages.leave_report``)."""
+        return leave_report(self.folder)
 
 
 def figures(metrics: Metrics) -> Metrics:

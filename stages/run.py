@@ -9,6 +9,7 @@ from d_running.cluster import CLUSTER_CSV, Clustering, clustering_folder, read_c
 from d_running.evaluation import METRICS_FILE, check_comparable
 from d_running.judge import figures, judge
 from stages.config import RunConfig, run_flags
+from stages.pages import leave_report
 from stages.prepare import Prepared, prepare
 from stages.run_folder import TRANSLATIONS, open_run, write_timing
 from util.errors import BenchmarkError
@@ -88,6 +89,8 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
             if not config.method.edits:
                 publish(config, clustering)
         write_timing(config, seconds)
+        if not config.translate_only:
+            leave_report(config.output)
     return metrics | {"seconds": seconds}
 
 

@@ -1,0 +1,1 @@
+"""Pages that explain an edit; they only read what runs have left."""
