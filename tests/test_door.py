@@ -1,6 +1,5 @@
 """The Python doors, as the README shows them, on the embedded model."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +10,10 @@ import torch
 import tcpe
 from d_running.kecode import KECode
 from tcpe.request import EditRequest
+from tests.test_readme import blocks, lay_out
 from util.errors import UserError, named_as_arguments
 
 ROOT = Path(__file__).parent.parent
-
-
-def readme_blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 
 
 def test_import_alone_imports_no_torch():
@@ -29,8 +25,8 @@ def test_import_alone_imports_no_torch():
 def readme(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """What the README's lines leave behind."""
     folder = tmp_path_factory.mktemp("door")
-    (folder / "data").symlink_to(ROOT / "data")
-    block = next(block for block in readme_blocks() if "tcpe.load(" in block)
+    lay_out(folder)
+    block = next(block for block in blocks("python") if "tcpe.load(" in block)
     names: dict = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
