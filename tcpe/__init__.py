@@ -12,6 +12,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from util.errors import UserError
+from util.packages import explain_missing_packages
+
+explain_missing_packages()
 
 if TYPE_CHECKING:
     from tcpe.edits import load_edited

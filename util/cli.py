@@ -12,8 +12,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from util.errors import UserError
-from util.files import ROOT
 from util.logs import LogHandler
+from util.packages import missing_package
 from util.version import VERSION
 
 # Read when torch is imported, which commands do later. Without it, torch's idle threads spin, and on a busy machine with few cores
@@ -87,12 +87,10 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
         sys.stderr.write(f"error: {error}\n")
         code = 2
     except ModuleNotFoundError as error:
-        if not error.name or (ROOT / error.name.partition(".")[0]).exists():
+        sentence = missing_package(error)
+        if sentence is None:
             raise  # a module of our own that is not there is no user's mistake
-        sys.stderr.write(
-            f"error: The Python package {error.name} is missing in {sys.executable}: run ./setup.sh and use .venv/bin/python, or install "
-            "requirements.txt with pip.\n"
-        )
+        sys.stderr.write(sentence)
         code = 2
     except _Terminated:
         sys.stderr.write("terminated; the same command continues\n")
