@@ -225,7 +225,8 @@ def _run_python(entries: list[_Entry]) -> list[Answers]:
 
 def _python_function(entry: _Entry) -> PythonFunction:
     assert entry.gold
-    return PythonFunction(entry.gold.python, GOLD_NAME, [entry.gold.rows[number - 1] for number in entry.inputs])
+    rows = [row for number, row in enumerate(entry.gold.rows, 1) if number in entry.inputs and not isinstance(row, Unusable)]
+    return PythonFunction(entry.gold.python, GOLD_NAME, rows)
 
 
 def _compare(entry: _Entry, java: Answers, python: Answers) -> None:

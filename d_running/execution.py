@@ -303,10 +303,9 @@ class Judge:
         if outcome.stopped_by or outcome.exit_code != 0 or outcome.errors:
             said = faithful_words(self._words(launcher, folder, outcome.errors))
             return Verdict("RuntimeError", said or f"Error: the tests ended with {_ending(outcome.exit_code)}", is_final=not is_from_outside)
-        counts = (test.passed(outcome.verdict), test.total) if test else _signed_counts(outcome.verdict, key)
-        if counts is None or counts[0] is None:
+        correct, total = (test.passed(outcome.verdict), test.total) if test else _signed_counts(outcome.verdict, key) or (None, 0)
+        if correct is None:
             return _NO_VERDICT
-        correct, total = counts
         if correct == total:
             return Verdict("No", "", correct, total)
         return Verdict("Correctness", f"{correct} of {total} tests passed", correct, total)

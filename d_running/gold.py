@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from d_running.dataset import JAVA_MARKER
 from d_running.harness import INTEGER_BITS, REAL_TYPES
-from d_running.java_to_d.syntax import java_parser
+from d_running.java_to_d.syntax import field_of, java_parser, text_of
 from d_running.java_to_d.types import BOXES
 from util.errors import BenchmarkError
 
@@ -137,18 +137,18 @@ def java_signature(java: str) -> Signature:
     root = java_parser().parse(compilation_unit(java).encode("utf-8", "surrogatepass")).root_node
     classes = [node for node in root.named_children if node.type == "class_declaration"]
     methods = [
-        (owner, node) for owner in classes for node in owner.child_by_field_name("body").named_children
+        (owner, node) for owner in classes if (body := owner.child_by_field_name("body")) for node in body.named_children
         if node.type == "method_declaration" and _field(node, "name") == GOLD_NAME
     ]  # fmt: skip
     if len(methods) != 1:
         broken = " and does not parse" if root.has_error else ""
         raise Unusable(f"its Java has {len(methods)} methods named {GOLD_NAME} in a class{broken}; one is needed")
     owner, method = methods[0]
-    modifiers = [child.text.decode().split() for child in method.named_children if child.type == "modifiers"]
+    modifiers = [text_of(child).split() for child in method.named_children if child.type == "modifiers"]
     if not any("static" in words for words in modifiers):
         raise Unusable(f"its Java function {GOLD_NAME} is not static")
     return_type = _java_type(_field(method, "type") + _field(method, "dimensions"), "it returns")
-    parameters = [node for node in method.child_by_field_name("parameters").named_children if node.type.endswith("_parameter")]
+    parameters = [node for node in field_of(method, "parameters").named_children if node.type.endswith("_parameter")]
     return Signature(_field(owner, "name"), return_type, tuple(_parameter_type(node) for node in parameters))
 
 
@@ -160,7 +160,7 @@ def _parameter_type(node: "Node") -> str:
 
 def _field(node: "Node", name: str) -> str:
     child = node.child_by_field_name(name)
-    return re.sub(r"\s", "", child.text.decode()) if child else ""
+    return re.sub(r"\s", "", text_of(child)) if child else ""
 
 
 def _java_type(written: str, whose: str) -> str:

@@ -56,7 +56,7 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "'": "\\'", "\n": "\\n", "\r": "\\r", "\t"
 
 def harness_version() -> str:
     """A digest of the files that decide a verdict; a cached verdict is valid for one version only."""
-    names = ("harness.py", "strict.py", "kecode_values.d", "runner.d", "compiler.py", "execution.py", "words.py")
+    names: tuple[str, ...] = ("harness.py", "strict.py", "kecode_values.d", "runner.d", "compiler.py", "execution.py", "words.py")
     names += ("sandbox.py", "launcher.py", "confine.py", "isolate.py")
     files = [Path(__file__).with_name(name) for name in names]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]

@@ -109,7 +109,8 @@ def mutation_report(
         A JSON object: the counts of the whole, ``score`` (killed by all that count; None where none counts), ``kinds`` (the same by kind of
         mistake), ``verdicts`` (by kind of failure) and ``samples``, each with its counts, its score and its surviving mutants.
     """
-    samples, kinds, errors = [], {}, Counter[str]()
+    samples, errors = [], Counter[str]()
+    kinds: dict[str, Counter[str]] = {}
     for name, own in mutants.items():
         counts, survivors = Counter[str](), []
         for mutant in own:

@@ -36,6 +36,7 @@ def translation_prompt(tokenizer: "PreTrainedTokenizerBase", java: str, prompt_f
         raise UserError("The model's tokeniser has no chat template, which the prompt is made with; give an instruction-tuned model.")
     user = {"role": "user", "content": question(java, prompt_format)}
     asked = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
+    assert isinstance(asked, str)  # since it is not tokenised
     if prompt_format == "natural":
         return asked + ANSWER_OPENING
     return (asked if asked[-1:].isspace() else f"{asked} ") + ANSWER_OPENING.rstrip()

@@ -79,7 +79,7 @@ def run_unit_tests(translations: Path, samples: list[Sample], output: Path, conf
     """
     compiler, tier = find_compiler(config.d_compiler), choose_tier(config.allow_unsafe_execution)
     functions = read_translations(Path(translations), samples)
-    limits = [config.compile_limit, config.run_limit]
+    limits = (config.compile_limit, config.run_limit)
     salt = [compiler.version, compiler.front_end, compiler.flags, tier, *limits, config.plain_verdict, harness_version()]
     problems = {sample.name: problem for sample in samples if (problem := _problem(sample, functions, config.plain_verdict))}
     programs = {sample.name: (sample.test_program, functions[sample.name]) for sample in samples if sample.name not in problems}
@@ -99,10 +99,10 @@ def run_unit_tests(translations: Path, samples: list[Sample], output: Path, conf
     write_json(Path(output) / RESULTS_FILE, [asdict(result) for result in results])
     write_json(Path(output) / RESULTS_INFO_FILE, _info(compiler, tier, not config.plain_verdict, results))
     log.info("%d of %d translations pass; %d programs were judged, the others known.", _passed(results), len(results), len(to_judge))
-    if not_judged := [result for result in results if result.error == "NotJudged"]:
-        first = not_judged[0]
+    if left := [result for result in results if result.error == "NotJudged"]:
+        first = left[0]
         raise UserError(
-            f"{len(not_judged)} of {len(results)} translations could not be judged, first {first.path} ({first.description}); "
+            f"{len(left)} of {len(results)} translations could not be judged, first {first.path} ({first.description}); "
             f"the others are kept, and when that is mended this judges only these again: {_retry_command()}"
         )
     return results
@@ -155,8 +155,8 @@ def _judge_all(judge: Judge, programs: dict[str, tuple[str, str]], jobs: int, ba
         try:
             keys = list(programs)
             batches = [{key: programs[key] for key in keys[start : start + batch]} for start in range(0, len(keys), batch)] if batch else []
-            for future in as_completed([pool.submit(_judge_together, judge, some) for some in batches]):
-                for key, verdict in future.result().items():
+            for batched in as_completed([pool.submit(_judge_together, judge, some) for some in batches]):
+                for key, verdict in batched.result().items():
                     del left[key]
                     progress.update()
                     yield key, verdict

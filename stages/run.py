@@ -26,19 +26,21 @@ Timed = Callable[[str], AbstractContextManager[None]]
 
 
 class Translator(Protocol):
-    """What translates in a run, ready to begin.
+    """What translates in a run, ready to begin."""
 
-    Attributes:
-        made_with: what the translations are made by, before any edit (see ``Clustering.made_with``).
-        content: stands for everything that they depend on, beside the flags (see ``open_run``).
-        metrics: what is known of it already.
-    """
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What the translations are made by, before any edit (see ``Clustering.made_with``)."""
 
-    made_with: dict[str, Any]
-    content: dict[str, Any]
-    metrics: Metrics
+    @property
+    def content(self) -> dict[str, Any]:
+        """Stands for everything that they depend on, beside the flags (see ``open_run``)."""
 
-    def translate(self, log: Callable[..., None]) -> Metrics:
+    @property
+    def metrics(self) -> Metrics:
+        """What is known of it already."""
+
+    def translate(self, log: Callable[..., None], /) -> Metrics:
         """Edit, write what is not translated yet to the run's folder, and return figures of the edit."""
 
 

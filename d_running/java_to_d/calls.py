@@ -10,7 +10,7 @@ from d_running.java_to_d.d_expression import ADDITION, ASSIGNMENT, COMPARISON, L
 from d_running.java_to_d.expressions import ExpressionTranslator
 from d_running.java_to_d.limits import ASCII, UTF_16
 from d_running.java_to_d.spelling import holds_characters, order
-from d_running.java_to_d.syntax import root, stored_in
+from d_running.java_to_d.syntax import field_of, parent_of, root, stored_in, text_of
 from d_running.java_to_d.types import (
     BOOLEAN,
     BOXES,
@@ -60,12 +60,12 @@ class CallTranslator(ExpressionTranslator):
     """Adds what `library` knows to the translation of expressions."""
 
     def _method_invocation(self, node: "Node") -> Expression:
-        owner, name = node.child_by_field_name("object"), node.child_by_field_name("name").text.decode()
+        owner, name = node.child_by_field_name("object"), text_of(field_of(node, "name"))
         if owner is None:
             if name not in self.methods:
                 raise unsupported(node)
             return Expression(f"{self.name(name)}({', '.join(str(self.value(child)) for child in _arguments(node))})", self.methods[name])
-        class_name = owner.text.decode()
+        class_name = text_of(owner)
         if owner.type in ("identifier", "field_access") and class_name.partition(".")[0] not in self.types and class_name[0].isupper():
             rule = _RULE_OF_CLASS.get(class_name, "wrappers")
             return self._by_rule(rule, node, class_name, lambda: self._static_call(node, class_name, name))
@@ -82,17 +82,17 @@ class CallTranslator(ExpressionTranslator):
         used = set(self.library)
         kind = translate().type
         self.library = used
-        arguments = ", ".join(child.text.decode() if _is_function(child) else str(self.value(child)) for child in _arguments(node))
-        return Expression(f"{owner}.{node.child_by_field_name('name').text.decode()}({arguments})", kind)
+        arguments = ", ".join(text_of(child) if _is_function(child) else str(self.value(child)) for child in _arguments(node))
+        return Expression(f"{owner}.{text_of(field_of(node, 'name'))}({arguments})", kind)
 
     def call(self, node: "Node", owner: Expression) -> Expression:
         """The method invocation ``node``, for the object ``owner``."""
-        name, nodes, kind = node.child_by_field_name("name").text.decode(), _arguments(node), owner.type
+        name, nodes, kind = text_of(field_of(node, "name")), _arguments(node), owner.type
         if kind.name == "[]":
             return self._array_call(node, owner, name)
         if name == "remove" and kind.name == "Iterator":
             raise unsupported(node)
-        if name in ("put", "remove") and kind.name in MAPS and node.parent.type not in ("expression_statement", "lambda_expression"):
+        if name in ("put", "remove") and kind.name in MAPS and parent_of(node).type not in ("expression_statement", "lambda_expression"):
             raise unsupported(node)  # the value that was there before
         if name == "sort" and kind.name in LISTS:
             return self._sorted(owner, [], nodes[0] if nodes and nodes[0].type != "null_literal" else None, kind.element)
@@ -125,10 +125,10 @@ class CallTranslator(ExpressionTranslator):
             return self._membership(arguments[0], owner)
         if name == "toString" and (kind.name in LISTS | SETS or kind.name in BUILDERS or kind.is_number):
             return self.string(owner)
-        if name == "toCharArray" and node.parent.type == "enhanced_for_statement":
+        if name == "toCharArray" and parent_of(node).type == "enhanced_for_statement":
             return replace(owner, type=CHAR.with_brackets(1))
         result = _result(method.result, owner, arguments)
-        template = method.statement if method.statement and node.parent.type == "expression_statement" else method.d
+        template = method.statement if method.statement and parent_of(node).type == "expression_statement" else method.d
         if result.unboxed == CHAR and "Element" in template:
             template = f"cast(char) {template}"  # D's algorithms see code points
         return replace(
@@ -158,7 +158,7 @@ class CallTranslator(ExpressionTranslator):
 
     def _map_function(self, node: "Node", owner: Expression, name: str, nodes: list["Node"]) -> Expression:
         key, element = self.value(nodes[0]), owner.type.element
-        if name == "merge" and nodes[2].text.decode() in ("Integer::sum", "Long::sum"):
+        if name == "merge" and text_of(nodes[2]) in ("Integer::sum", "Long::sum"):
             return self.made("{0.owner}[{1}] = {0.owner}.get({1}, 0) + {2.operand}", element, owner, key, self.value(nodes[1]))
         body = nodes[1].child_by_field_name("body") if nodes[1].type == "lambda_expression" else None
         if name == "computeIfAbsent" and body is not None and body.type == "object_creation_expression":
@@ -268,18 +268,17 @@ class CallTranslator(ExpressionTranslator):
 
     def comparator(self, node: "Node", element: JavaType) -> str:
         """A D predicate "comes before" of a Java comparator for values of type ``element``."""
-        text = re.sub(r"\s", "", node.text.decode())
+        text = re.sub(r"\s", "", text_of(node))
         if _DESCENDING.fullmatch(text):
             return "(a, b) => a > b"
         if _ASCENDING.fullmatch(text):
             return "(a, b) => a < b"
         if node.type == "lambda_expression":
-            parameters, body = node.child_by_field_name("parameters"), node.child_by_field_name("body")
-            names = re.findall(r"(\w+)(?=\s*[,)])", parameters.text.decode())
-        elif node.type == "object_creation_expression" and (class_body := child_of(node, "class_body")) is not None:
-            method = child_of(class_body, "method_declaration")
-            parameters, body = method.child_by_field_name("parameters"), method.child_by_field_name("body")
-            names = [child.child_by_field_name("name").text.decode() for child in parameters.named_children]
+            parameters, body = field_of(node, "parameters"), field_of(node, "body")
+            names = re.findall(r"(\w+)(?=\s*[,)])", text_of(parameters))
+        elif (class_body := child_of(node, "class_body")) and (method := child_of(class_body, "method_declaration")):
+            parameters, body = field_of(method, "parameters"), field_of(method, "body")
+            names = [text_of(field_of(child, "name")) for child in parameters.named_children]
         else:
             raise unsupported(node)
         if len(names) != 2:
@@ -303,7 +302,7 @@ class CallTranslator(ExpressionTranslator):
 
     def _new_collection(self, node: "Node") -> Expression:
         """A new object without regard to the body of an anonymous class."""
-        written = type_of(node.child_by_field_name("type"))
+        written = type_of(field_of(node, "type"))
         if written.name == "PriorityQueue":
             return self._new_priority_queue(node, written)
         arguments = [self.value(child) for child in _arguments(node)]
@@ -317,7 +316,7 @@ class CallTranslator(ExpressionTranslator):
         kind = written if written.arguments else JavaType(written.name, self._target_type(node).arguments)
         rule = "builders" if kind.name in BUILDERS else "lists" if kind.name in LISTS else "maps"
         if not self.on(rule):
-            diamond = "<>" if b"<>" in node.text else ""
+            diamond = "<>" if "<>" in text_of(node) else ""
             return Expression(f"new {written}{diamond}({', '.join(map(str, arguments))})", kind)
         copied = arguments[0] if arguments and not arguments[0].type.is_number else None
         if kind.name in BUILDERS:
@@ -353,7 +352,7 @@ class CallTranslator(ExpressionTranslator):
     def _new_priority_queue(self, node: "Node", written: JavaType) -> Expression:
         kind = written if written.arguments else JavaType(written.name, self._target_type(node).arguments)
         if not self.on("lists"):
-            return Expression(node.text.decode(), kind)
+            return Expression(text_of(node), kind)
         comparators = [child for child in _arguments(node) if _is_function(child)]
         if any(child not in comparators and not self.value(child).type.is_number for child in _arguments(node)):
             raise unsupported(node)  # a copy of another collection
@@ -362,7 +361,7 @@ class CallTranslator(ExpressionTranslator):
 
 
 def _arguments(node: "Node") -> list["Node"]:
-    return [child for child in node.child_by_field_name("arguments").named_children if "comment" not in child.type]
+    return [child for child in field_of(node, "arguments").named_children if "comment" not in child.type]
 
 
 def child_of(node: "Node", kind: str) -> "Node | None":
@@ -374,12 +373,12 @@ def _is_function(node: "Node") -> bool:
     """Whether an argument is a function, such as a comparator."""
     if node.type in ("lambda_expression", "method_reference") or child_of(node, "class_body") is not None:
         return True
-    return node.type == "method_invocation" and node.text.startswith((b"Collections.reverseOrder", b"Comparator."))
+    return node.type == "method_invocation" and text_of(node).startswith(("Collections.reverseOrder", "Comparator."))
 
 
 def _is_compared_with_zero(node: "Node") -> bool:
-    parent = node.parent
-    return parent.type == "binary_expression" and parent.child_by_field_name("right").text == b"0"
+    parent = parent_of(node)
+    return parent.type == "binary_expression" and text_of(field_of(parent, "right")) == "0"
 
 
 def _result(spelled: str, owner: Expression | None, arguments: list[Expression]) -> JavaType:
