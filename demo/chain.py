@@ -21,6 +21,8 @@ from util.progress import Progress
 RUNS = Path("runs/demo")
 SUMMARY_FILE = "summary.json"
 BATCH_SIZE = 160
+SHOWN_FAMILY = "length"
+"""Whose neurons get a page; ``python -m explain.neurons`` makes those of the others."""
 
 # Stages differ too much in length for a guess of what is left.
 _BAR = "{desc}: {n_fmt}/{total_fmt} stages, {elapsed} so far{postfix}"
@@ -89,6 +91,6 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
     if seed is None:
         write_json(RUNS / SUMMARY_FILE, summary)
     sys.stdout.write(table(summary))
-    if page := chain.report():
-        sys.stdout.write(f"to look at: {page}\n")
+    if pages := list(filter(None, (chain.report(), chain.neurons(f"{SHOWN_FAMILY}/TCPE")))):
+        sys.stdout.write(f"to look at: {' and '.join(map(str, pages))}\n")
     return summary

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scipy.stats import binomtest
 
 from stages.config import run_config
-from stages.pages import leave_report
+from stages.pages import leave_neurons, leave_report
 from stages.run import Metrics, run_stage
 from util.progress import Progress
 
@@ -81,6 +81,10 @@ class Chain:
     def report(self) -> Path | None:
         """Write the page of all runs in the chain's folder (see ``pages.leave_report``)."""
         return leave_report(self.folder)
+
+    def neurons(self, name: str) -> Path | None:
+        """Write the page of the neurons of the stage ``name`` (see ``pages.leave_neurons``)."""
+        return leave_neurons(self.folder / name, self._model_and_tokenizer)
 
 
 def figures(metrics: Metrics) -> Metrics:

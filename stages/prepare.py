@@ -12,10 +12,10 @@ from d_running.evaluation import check_same_samples
 from d_running.sandbox import choose_tier
 from stages.config import RunConfig
 from stages.inputs import read_requests
-from stages.run_folder import check_writable
 from tcpe.method import Inputs, Task
 from tcpe.request import EditRequest, target_column
 from util.errors import RequestError
+from util.files import check_writable
 
 logger = logging.getLogger(__name__)
 

@@ -274,6 +274,12 @@ class Edit:
         features = key.argsort(descending=True, stable=True)[:n].tolist()
         return [(feature, key[feature].item(), shares[feature].item()) for feature in features]
 
+    def only(self, features: Sequence[int]) -> "Edit":
+        """The same edit in the columns of these features and no others; its key has these alone, too."""
+        kept = torch.zeros_like(self.update.key)
+        kept[list(features)] = 1
+        return replace(self, update=replace(self.update, key=self.update.key * kept, key_direction=self.update.key_direction * kept), lim=0)
+
     @property
     def losses(self) -> list[dict[str, float]]:
         """The terms of the loss at each step of the search for the value."""
