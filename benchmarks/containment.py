@@ -9,10 +9,12 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from d_running.config import UnitTestConfig
 from d_running.dataset import Sample
 from d_running.sandbox import choose_tier, probe_isolation
-from d_running.unit_test import Result, UnitTestConfig, run_unit_tests
+from d_running.unit_test import Result, run_unit_tests
 from tests.d_running.hostile import AT_RUN_TIME, CHEATS, HOSTILE, MAY_PASS, MAY_PASS_PLAIN, NEEDS_ISOLATION, ONE, RIGHT
 from util.cli import ArgumentParser, run_main
 from util.errors import UserError
@@ -26,7 +28,7 @@ MODES = {
 HONEST = {f"honest{i}": (ONE, f"{RIGHT} // {i}") for i in range(20)}
 
 
-def judge_all(folder: Path, names: list[str], options: dict[str, bool], jobs: int | None) -> list[Result]:
+def judge_all(folder: Path, names: list[str], options: dict[str, Any], jobs: int | None) -> list[Result]:
     """The results of the hostile programs ``names``, of the cheats, and of 20 right programs among them."""
     programs = HONEST | {name: (ONE, HOSTILE[name]) for name in names} | CHEATS
     (folder / "translations").mkdir(parents=True)

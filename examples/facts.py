@@ -41,7 +41,9 @@ EPSILON = 1e-4
 SETTINGS = ValueSettings(learning_rate=0.5, steps=25)
 MOMENT_TOKENS = 40_000
 """Tokens of text for the second moment."""
-FIRST = {
+
+Fact = dict[str, Any]
+FIRST: Fact = {
     "prompt": "{} is located in the city of",
     "subject": "The Eiffel Tower",
     "target_new": "Rome",
@@ -53,8 +55,6 @@ FIRST = {
     ],
 }
 SCORES = ("efficacy", "paraphrase", "neighbourhood")
-
-Fact = dict[str, Any]
 
 
 def documentation(tokenizer: PreTrainedTokenizerFast, tokens: int) -> list[str]:

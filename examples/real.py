@@ -71,7 +71,7 @@ def write_test_functions(benchmark: Path, parts: tuple[Part, ...], path: Path) -
 
 def write_texts(tokenizer: Any, path: Path) -> None:
     """Write prompts and reference answers of development functions, for the second moment of activations."""
-    lines = []
+    lines: list[str] = []
     for sample in load_functions(BENCHMARK):
         if part_of(sample.name) == "training" and len(lines) < TEXTS:
             java = natural_java(sample.java)
