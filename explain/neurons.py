@@ -80,8 +80,8 @@ def find_subject(target: str, lim: Lim | None = None) -> Subject:
             raise UserError(f"The run in {target} applies {len(run.updates)} edits; name one of them: {', '.join(map(str, run.updates))}.")
         config: EditConfig = run.config
         _, own_lim, decay = config.edits[0]
-        edit = Edit(RankOneUpdate.load(run.updates[0]), own_lim if lim is None else lim, decay if run.flags["alg_name"] == "TCPE" else 1.0)
-        return Subject(edit, dict(run.flags), config.mom2_dataset, Path(target) / PAGE)
+        applied = Edit(RankOneUpdate.load(run.updates[0]), own_lim if lim is None else lim, decay if run.flags["alg_name"] == "TCPE" else 1.0)
+        return Subject(applied, dict(run.flags), config.mom2_dataset, Path(target) / PAGE)
     edit = load_edit(target, 0.1 if lim is None else lim)
     if not isinstance(edit, Edit):
         raise UserError(f"{target} is a merged update, which has no key of its own; name one that it was merged from.")
@@ -328,7 +328,7 @@ class _Page:
         }
 
     def _name(self, token: int) -> str:
-        text = self._tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        text = self._tokenizer.batch_decode([[token]], clean_up_tokenization_spaces=False)[0]
         return text if text and "\N{REPLACEMENT CHARACTER}" not in text else str(self._tokenizer.convert_ids_to_tokens(token))
 
     def _causes(self) -> dict[str, Any]:
