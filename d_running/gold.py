@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 GOLD_NAME = "f_gold"
+PYTHON_MARKER = "#TOFILL"
 
 _D_NAMES = {"boolean": "bool", "String": "string"}
 _SCALARS = {*INTEGER_BITS, *REAL_TYPES, "char", "boolean", "String"}
@@ -214,7 +215,7 @@ def _root(node: ast.AST) -> ast.AST:
 
 def _row(node: ast.expr) -> list[Any] | Unusable:
     try:
-        value = _literal(node)
+        value = literal(node)
     except Unusable as error:
         return error
     except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
@@ -222,17 +223,17 @@ def _row(node: ast.expr) -> list[Any] | Unusable:
     return list(value) if isinstance(value, list) else Unusable("it is not a tuple of arguments")
 
 
-def _literal(node: ast.expr) -> Any:
+def literal(node: ast.expr) -> Any:
     """The value of a literal, or of simple arithmetic on literals; tuples are lists."""
     match node:
         case ast.Constant(value=bool() | int() | float() | str() as value):
             return value
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            return [_literal(item) for item in items]
+            return [literal(item) for item in items]
         case ast.UnaryOp(op=ast.UAdd() | ast.USub() as sign, operand=operand):
-            return _OPERATORS[type(sign)](_literal(operand))
+            return _OPERATORS[type(sign)](literal(operand))
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Pow() as sign, right=right):
-            return _computed(sign, _literal(left), _literal(right))
+            return _computed(sign, literal(left), literal(right))
         case ast.Call(func=ast.Name(id="float"), args=[ast.Constant(value=str() as text)], keywords=[]):
             return float(text)
     raise Unusable(f"it is not written as plain values: {ast.unparse(node)[:60]}")

@@ -14,7 +14,7 @@ from d_running.config import UnitTestConfig
 from d_running.dataset import Sample, load_samples
 from d_running.mutants import MUTANTS_FILE
 from d_running.stronger_inputs import NEW_INPUTS_FILE
-from d_running.translate import translate_with_rules, write_translations
+from d_running.translate import reference_translations, write_translations
 from d_running.unit_test import RESULTS_INFO_FILE, Result, run_unit_tests
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError
@@ -258,13 +258,14 @@ def main() -> None:
     add_flags(parser, UnitTestConfig)
     given = vars(parser.parse_args())
     originals, d_params, mutants, title, output = (given.pop(name) for name in ("originals_path", "d_params_path", "mutants", "title", "output_path"))
-    samples = load_samples(originals, d_params)
+    config = UnitTestConfig(**given)
+    samples = load_samples(originals, d_params, config.language_pair)
     folder = originals.parent
     build, new = (_beside(folder / name) for name in (REPORT_FILE, NEW_INPUTS_FILE))
     judged = _read_mutants(mutants) if mutants else {}
     translations = output / "translations"
-    write_translations(translate_with_rules(samples), translations, overwrite=True)
-    results = run_unit_tests(translations, samples, output, UnitTestConfig(**given))
+    write_translations(reference_translations(samples, pair=config.language_pair), translations, overwrite=True, pair=config.language_pair)
+    results = run_unit_tests(translations, samples, output, config)
     card = make_card(samples, results, read_json(output / RESULTS_INFO_FILE, "how it was judged"), build, new, judged)
     write_json(output / CARD_JSON, card)
     write_text(output / CARD_HTML, card_page(card, title))

@@ -19,10 +19,11 @@ from d_running.calls import Call, compared_arguments, java_call, render_calls
 from d_running.dataset import Sample
 from d_running.gold import Signature, Unusable, converted
 from d_running.harness import INTEGER_BITS, REAL_TYPES
+from d_running.language_pairs import JAVA_D, LanguagePairName
 from d_running.mutants import MutantsConfig, digest_of, draw_mutants, judge_functions, judge_mutants, mutant_id, mutation_report
 from d_running.mutation import Mutant
 from d_running.oracles.java_oracle import JavaMethod, java_results
-from d_running.translate import translate_with_rules
+from d_running.translate import reference_translations
 
 NEW_INPUTS_FILE = "new_inputs.json"
 CANDIDATES = 40
@@ -49,6 +50,8 @@ class Subject:
         method: the method's name in it.
         signature: of the method.
         calls: what it is tested with so far.
+        gold: see `dataset.Sample`.
+        pair: the name of the language pair.
     """
 
     name: str
@@ -57,10 +60,12 @@ class Subject:
     method: str
     signature: Signature
     calls: list[Call]
+    gold: str = ""
+    pair: LanguagePairName = JAVA_D
 
     def program(self, calls: Sequence[Call]) -> str:
         """The test program with these calls, which compares the arguments that the sample's own calls change."""
-        return render_calls(self.signature, calls, compared_arguments(self.calls))
+        return render_calls(self.signature, calls, self.pair, compared_arguments(self.calls))
 
 
 @dataclass
@@ -93,7 +98,8 @@ def stronger_inputs(subjects: Sequence[Subject], config: MutantsConfig) -> tuple
     programs = {subject.name: subject.program(subject.calls) for subject in subjects}
     with TemporaryDirectory(prefix="stronger_inputs_") as name:
         folder = Path(name)
-        translations = translate_with_rules([Sample(subject.name, subject.java, programs[subject.name]) for subject in subjects])
+        samples = [Sample(subject.name, subject.java, programs[subject.name], gold=subject.gold) for subject in subjects]
+        translations = reference_translations(samples, pair=config.language_pair)
         passed = judge_functions(translations, programs, folder / "right", config)
         right = {name: translations[name] for name, result in passed.items() if result.success}
         mutants = draw_mutants(right, config)

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from d_running import build_kecode
+from d_running import build_kecode, build_report
 from d_running.build_kecode import build, summary
 from d_running.dataset import load_samples
 from d_running.harness import plain_program
@@ -203,7 +203,7 @@ def test_a_second_build_writes_the_same_and_removes_what_is_gone(built, source, 
 
 def test_the_python_oracle_needs_no_jdk(source, tmp_path, monkeypatch):
     monkeypatch.setattr(build_kecode, "has_jdk", lambda: False)
-    monkeypatch.setattr(build_kecode, "java_version", lambda: "")
+    monkeypatch.setattr(build_report, "java_version", lambda: "")
     report = build(source, tmp_path, "python")
     samples = by_id(report)
     assert report["java"] == "not run, there is no JDK here" and report["not_compared"] == len(SAMPLES)

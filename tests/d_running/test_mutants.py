@@ -59,10 +59,10 @@ def test_mutants_have_one_mistake_in_the_code_of_the_function():
 
 def test_a_draw_is_the_same_every_time_and_among_all():
     every = mutants_of(FUNCTION)
-    assert chosen_mutants("A", FUNCTION, None) == every == chosen_mutants("A", FUNCTION, 99)
-    drawn = chosen_mutants("A", FUNCTION, 5)
-    assert drawn == chosen_mutants("A", FUNCTION, 5) and len(drawn) == 5 and set(drawn) <= set(every)
-    assert len({tuple(one.number for one in chosen_mutants(name, FUNCTION, 5)) for name in "ABCDE"}) > 1
+    assert chosen_mutants("A", every, None) == every == chosen_mutants("A", every, 99)
+    drawn = chosen_mutants("A", every, 5)
+    assert drawn == chosen_mutants("A", every, 5) and len(drawn) == 5 and set(drawn) <= set(every)
+    assert len({tuple(one.number for one in chosen_mutants(name, every, 5)) for name in "ABCDE"}) > 1
 
 
 JAVA = "static int f_gold ( int a ) { if ( a > 3 ) return 1 ; return 0 ; }"
