@@ -411,7 +411,7 @@ def main() -> None:
     parser.add_argument("--cache_dir", type=Path, default=MutantsConfig.cache_dir, help="where verdicts on mutants are kept (%(default)s)")
     parser.add_argument("--jobs", type=int, help="mutants judged at a time; by default one per processor")
     arguments = parser.parse_args()
-    config = MutantsConfig(cache_dir=arguments.cache_dir, jobs=arguments.jobs)
+    config = MutantsConfig(cache_dir=arguments.cache_dir, jobs=arguments.jobs, mutants_per_sample=0)  # the more mistakes, the stronger the inputs
     pair = arguments.language_pair
     report = build(arguments.source, arguments.output_path, arguments.oracle, arguments.inputs, config, arguments.selection, pair)
     sys.stdout.write(summary(report))

@@ -110,6 +110,8 @@ class PythonJudge:
         said = outcome.errors
         for path in (str(folder), launcher.inside(str(folder))):
             said = said.replace(f"{path}/", "").replace(path, ".")
+        for path in self._files:
+            said = said.replace(path, Path(path).name)
         said = faithful_words(printable(said))
         if outcome.exit_code == 1 and outcome.verdict == "does not compile\n" and not outcome.stopped_by:
             return Verdict("Compilation", said or "Error: it does not compile")

@@ -31,7 +31,7 @@ def close(expected, actual):
 
 """
 _COMPARED = re.compile(r"^        passes (?:=|&=) (?P<close>close\()?(?P<name>results|after\d+)\[i\](?: == |, )(?P<value>.*?)\)?$", re.MULTILINE)
-_SENT = re.compile(r"n:(?P<integer>-?\d{1,20}) |d:(?P<bits>[\da-f]{16}) |t:(?P<text>(?:[\da-f]{2})*) ")
+_SENT = re.compile(r"n:(?P<integer>-?[0-9]{1,20}) |d:(?P<bits>[0-9a-f]{16}) |t:(?P<text>(?:[0-9a-f]{2})*) ")
 
 Value = bool | int | float | str | list["Value"]
 

@@ -1,6 +1,7 @@
 """Python source as text: the first function of an answer, with what it needs of the lines in front of it."""
 
 import io
+import itertools
 import re
 import textwrap
 import tokenize
@@ -29,9 +30,7 @@ def _first_function(text: str) -> tuple[str, str] | None:
         return None
     before = text[: found.start()].splitlines()
     imports = [line.strip() for line in before if _IMPORT.match(line.strip())]
-    decorators: list[str] = []
-    while before and before[-1].strip().startswith("@"):
-        decorators.insert(0, before.pop().strip())
+    decorators = list(itertools.takewhile(lambda line: line.startswith("@"), (line.strip() for line in reversed(before))))[::-1]
     lines = textwrap.dedent(_without_margin(text[found.start() :], found["indent"])).splitlines(keepends=True)
     end = _end(lines)
     if end is None:
@@ -74,11 +73,14 @@ def _end(lines: list[str]) -> int | None:
 
 def rename(source: str, old: str, new: str) -> str:
     """``source`` with the identifier ``old`` renamed wherever it is code, and not a member (``x.old``)."""
-    lines = source.splitlines(keepends=True)
-    for row, column in reversed(list(_places(source, old))):
-        line = lines[row - 1]
-        lines[row - 1] = line[:column] + new + line[column + len(old) :]
-    return "".join(lines)
+    lines = list(io.StringIO(source))  # as it is split into tokens: at newlines alone
+    starts = list(itertools.accumulate(map(len, lines), initial=0))
+    parts, end = [], 0
+    for row, column in _places(source, old):
+        start = starts[row - 1] + column
+        parts += [source[end:start], new]
+        end = start + len(old)
+    return "".join(parts) + source[end:]
 
 
 def _places(source: str, name: str) -> Iterator[tuple[int, int]]:
