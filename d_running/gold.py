@@ -153,6 +153,19 @@ def java_signature(java: str) -> Signature:
     return Signature(_field(owner, "name"), return_type, tuple(_parameter_type(node) for node in parameters))
 
 
+def written_types(java: str) -> tuple[str, list[str]]:
+    """The types of the result and the parameters of the first method in ``java``, without boxes; "unknown" where there is no method."""
+    root = java_parser().parse(f"class C {{\n{java}\n}}".encode("utf-8", "surrogatepass")).root_node
+    body = root.named_children[0].child_by_field_name("body") if root.named_children else None
+    method = next((node for node in body.named_children if node.type == "method_declaration"), None) if body else None
+    if method is None:
+        return "unknown", []
+    parameters = [node for node in method.child_by_field_name("parameters").named_children if node.type == "formal_parameter"]
+    types = [_field(node, "type") + _field(node, "dimensions") for node in (method, *parameters)]
+    unboxed = [BOXES.get(base, base) + bracket + rest for base, bracket, rest in (kind.partition("[") for kind in types)]
+    return unboxed[0], unboxed[1:]
+
+
 def _parameter_type(node: "Node") -> str:
     if node.type == "spread_parameter":
         raise Unusable("it has a variable number of parameters, which KECode has no D form for")

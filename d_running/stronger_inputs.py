@@ -318,7 +318,7 @@ def _variant(kind: str, value: Any, column: Sequence[Any], chance: random.Random
 def _number_variant(kind: str, value: Any, column: Sequence[Any], chance: random.Random) -> Any:
     low, high = min(column), max(column)
     if chance.random() < _WILD:
-        wild = chance.choice((-value, 10 * value, value // 10, 2 * high + 1, -high, _between(kind, low - high, 4 * high + 20, chance)))
+        wild = chance.choice((-value, 10 * value, value // 10, 2 * high + 1, -high, _between(kind, *sorted((low - high, 4 * high + 20)), chance)))
         with suppress(Unusable):
             return converted(kind, float(wild) if kind in REAL_TYPES else int(wild))
     choices = [value + 1, value - 1, chance.choice(column), 0, 1, 2, 3, chance.randint(0, 12), _between(kind, low, high, chance), -value]
