@@ -22,7 +22,7 @@ from d_running.execution import Verdict
 from d_running.harness import plain_program
 from d_running.java_text import natural_java
 from d_running.java_to_d import RULES, translate_java
-from d_running.translate import d_function
+from d_running.translate import function_of
 from d_running.unit_test import Result, read_translations, run_unit_tests
 from d_running.words import faithful_words
 from util.cli import ArgumentParser
@@ -77,7 +77,7 @@ def reference_translations(samples: list[Sample], folder: Path) -> list[Sample]:
             translation = translate_java(natural_java(sample.java), without)
         except BenchmarkError:
             continue
-        write_text(folder / f"{sample.name}.d", d_function(translation))
+        write_text(folder / f"{sample.name}.d", function_of(translation))
         done.append(sample)
     return done
 
