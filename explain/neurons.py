@@ -7,7 +7,6 @@ usage: python -m explain.neurons runs/tcpe_0                  writes runs/tcpe_0
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d_running.correction_knowledge import RUN_FILE
+from explain.model import loaded_model
 from explain.page import write_page
 from explain.runs import read_run
 from tcpe.config import EditConfig
@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # these import torch, which help and complaints about flags n
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from huggingface.feature_contexts import Example, FeatureContexts
-    from huggingface.transcoder import Transcoder
     from tcpe.contexts import RequestContexts
     from tcpe.update import Edit
 
@@ -115,33 +114,17 @@ def write_neurons(
         UserError: if the edit or a file is not there, the edit is of another model or transcoder, the texts hold no text, or the page cannot
             be written; an earlier page is then as it was.
     """
-    from huggingface.load import load_model_and_tokenizer
-    from huggingface.loaders import load_transcoder
-    from huggingface.transcoder import Sites
-    from huggingface.transcoder_adapter import spliced
-
     subject = find_subject(target, lim)
     names = subject.model | (model_flags or {})
     if not (dataset := dataset or subject.dataset):
         raise UserError(f"{target} does not say in which texts to watch its neurons; give --dataset.")
     if not names.get("MODEL_NAME"):
         raise CheckpointError(f"{target} does not say which model it is of; give --MODEL_NAME, and --TC_layer_file if it is of a transcoder.")
-    edit, layer = subject.edit, subject.edit.layer
+    edit = subject.edit
     texts = TextStream(dataset, n_texts)
     path = Path(path) if path else subject.page
     check_writable(path.parent)
-    model, tokenizer = model_and_tokenizer or load_model_and_tokenizer(
-        names["MODEL_NAME"],
-        names.get("device", "auto"),
-        names.get("dtype", "float32"),
-        names.get("device_map"),
-        names.get("trust_remote_code", False),
-    )
-    transcoder: Transcoder | None = load_transcoder(names["TC_layer_file"], layer) if names.get("TC_layer_file") else None
-    if transcoder is not None and names.get("TC_sites"):
-        transcoder.sites = Sites(*names["TC_sites"])
-    place: AbstractContextManager[None] = spliced(model, layer, transcoder) if transcoder is not None else nullcontext()
-    with place:
+    with loaded_model(names, model_and_tokenizer) as (model, tokenizer, transcoder):
         edit.check(model)
         data = _Page(model, tokenizer, edit, transcoder is None, n_neurons).data(texts, path.with_name(f".{path.name}.part"))
     data["texts"] |= {"name": _shown_path(dataset)}
