@@ -29,10 +29,10 @@ from util.files import write_csv
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-ADAPTER = Path("data/real/adapter")
+ADAPTER, TRANSCODER = Path("data/real/adapter"), Path("data/real/transcoder")
 REQUESTS = Path("data/real/edit_requests.csv")
-LAYER, KIND = 24, "MLP"
-CONTEXTS = 9
+LAYER, KIND = 22, "TC_ef8"
+CONTEXTS = 24
 """Places that are averaged into one request's key and value, the request's own prompt among them."""
 
 
@@ -65,7 +65,7 @@ CORRECTIONS = {
     ),
     "length": Correction(
         "Error: cannot implicitly convert expression `arr.length` of type `ulong` to `int`",
-        r"\bint \w+ =(?P<wrong> (?P<name>\w+)\.length);",
+        r"\w =(?P<wrong> (?P<name>\w+(?:\[\w+\])?)\.length)(?: - \d+)?[,;]",
         r" cast(int) \g<name>.length",
         ".length",
     ),
@@ -114,6 +114,7 @@ def request_rows(tokenizer: "PreTrainedTokenizerBase", samples: list[Sample], tr
                 "subject": subject,
                 "target_new": first["target_new"],
                 target_column(LAYER, KIND): "",
+                target_column(LAYER, "MLP"): "",
                 "contexts": json.dumps([context for context, _ in more]),
             }
         )
