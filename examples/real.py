@@ -32,7 +32,7 @@ from util.progress import Progress
 
 TEST_FUNCTIONS = 120
 """At most so many, for the time that the chain takes."""
-BATCH_SIZE = 16
+BATCH_SIZE = 32
 TEXTS = 160
 EDIT: dict[str, Any] = {
     "fact_token": "last",

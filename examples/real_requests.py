@@ -51,14 +51,9 @@ class Correction(NamedTuple):
 
 _TYPE = r"(?:int|long|double|char|bool|string)"
 CORRECTIONS = {
+    # The fourth large cluster, for loops over a sequence, has no request: docs/real_model.md says what was tried.
     "array": Correction(
         "Error: instead of C-style syntax, use D-style `int[] best`", rf"\b{_TYPE}(?P<wrong> (?P<name>\w+)\[\]) =", r"[] \g<name>", "[]"
-    ),
-    "foreach": Correction(
-        "Error: semicolon needed to end declaration of `value` instead of `:`",
-        rf"(?P<wrong> for \((?P<type>{_TYPE}) (?P<name>\w+) : )",
-        r" foreach (\g<type> \g<name>; ",
-        " : ",
     ),
     "cast": Correction(
         "Error: C style cast illegal, use `cast(int)peak`", rf"(?P<wrong> \((?P<type>{_TYPE})\)) ?[\w(]", r" cast(\g<type>)", r"(\g<type>)"
