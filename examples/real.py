@@ -22,7 +22,10 @@ from examples.functions import Part, needs_collections, part_of
 from examples.real_requests import ADAPTER, CORRECTIONS, KIND, LAYER, REQUESTS, TRANSCODER
 from examples.smollm2 import RUNS, check_memory, make_translator
 from huggingface.load import load_model_and_tokenizer
+from huggingface.loaders import load_transcoder
 from stages.chain import Chain, figures, table
+from tcpe.second_moment import CACHE, Site, cached_second_moments
+from tcpe.texts import load_texts
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError
 from util.files import write_csv, write_json, write_text
@@ -33,18 +36,19 @@ from util.progress import Progress
 TEST_FUNCTIONS = 120
 """At most so many, for the time that the chain takes."""
 BATCH_SIZE = 32
-TEXTS = 160
+TEXTS = 80
 EDIT: dict[str, Any] = {
     "fact_token": "last",
     "mom2_n_samples": TEXTS,
-    "epsilon": 1e-4,
+    "epsilon": 0.1,
     "context_template_length_params": [],
     "v_num_grad_steps": 40,
     "v_lr": 0.1,
-    "upd_decay": 1.0,
     "lim": "10%",
 }
-"""Flags of `run_tcpe.py` for every edit."""
+"""Flags of `run_tcpe.py` for every edit, chosen on development functions (docs/real_model.md)."""
+ROME: dict[str, Any] = {"TC_layer_file": None, "mlp_or_tc": "MLP", "epsilon": 1e-4}
+"""Others for plain ROME in the layer's own MLP, whose neurons are all active and smaller than features."""
 
 
 def write_test_functions(benchmark: Path, parts: tuple[Part, ...], path: Path, collections: bool = True) -> None:
@@ -121,22 +125,26 @@ def run(kecode: Path | None) -> dict[str, Any]:
             "mom2_dataset": str(RUNS / "texts.jsonl"),
             **EDIT,
         }
-        own_mlp = {"TC_layer_file": None, "mlp_or_tc": "MLP", "preKE_cluster_result": str(folder / "MLP/noKE")}
+        own_mlp = {**ROME, "preKE_cluster_result": str(folder / "MLP/noKE")}
+        texts, sites = load_texts(common["mom2_dataset"], TEXTS), [Site(LAYER), Site(LAYER, load_transcoder(TRANSCODER, LAYER))]
+        cached_second_moments(RUNS / "workspace" / CACHE, model, tokenizer, sites, texts)  # both in one pass; the stages find them there
         with Progress(total=3 + 4 * len(CORRECTIONS), desc="real", unit="stage") as progress:
             chain = Chain(folder, common, (model, tokenizer), progress)
-            plain = chain.stage("MLP/noKE", "noKE", **own_mlp)
-            rome = [chain.stage(f"MLP/{error}/ROME", "TCPE_pre", i=row, **own_mlp) for row, error in enumerate(CORRECTIONS)]
             before = chain.stage("noKE", "noKE")
             errors: dict[str, dict[str, Any]] = {}
-            for row, error in enumerate(CORRECTIONS):
+            for row, (error, correction) in enumerate(CORRECTIONS.items()):
                 stages = {
-                    "ROME": rome[row],
                     "TCPE_pre": chain.stage(f"{error}/TCPE_pre", "TCPE_pre", i=row),
-                    "TCPE": chain.stage(f"{error}/TCPE", "TCPE", i=row),
-                    "ablation": chain.stage(f"{error}/ablation", "TCPE", i=row, abla_exp=True),
+                    "TCPE": chain.stage(f"{error}/TCPE", "TCPE", i=row, upd_decay=correction.decay),
+                    "ablation": chain.stage(f"{error}/ablation", "TCPE", i=row, upd_decay=correction.decay, abla_exp=True),
                 }
                 errors[error] = {"targets": stages["TCPE"]["targets"], **{stage: figures(metrics) for stage, metrics in stages.items()}}
-            together = chain.stage("multi_error", "TCPE", i=0, more_edits=[str(row) for row in range(1, len(CORRECTIONS))])
+            (_, first), *others = enumerate(CORRECTIONS.values())
+            more = [f"{row}:{EDIT['lim']}:{correction.decay}" for row, correction in others]
+            together = chain.stage("multi_error", "TCPE", i=0, upd_decay=first.decay, more_edits=more)
+            plain = chain.stage("MLP/noKE", "noKE", **own_mlp)
+            for row, error in enumerate(CORRECTIONS):
+                errors[error]["ROME"] = figures(chain.stage(f"MLP/{error}/ROME", "TCPE_pre", i=row, **own_mlp))
     summary = {
         "samples": before["samples"],
         "accuracy_before": before["accuracy"],

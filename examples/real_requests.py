@@ -47,6 +47,8 @@ class Correction(NamedTuple):
     """The right form, with the groups of ``wrong``."""
     subject: str
     """What the model gets wrong, as it stands in the Java, with the groups of ``wrong``."""
+    decay: float = 1.0
+    """TCPE divides the update by it."""
 
 
 _TYPE = r"(?:int|long|double|char|bool|string)"
@@ -56,7 +58,7 @@ CORRECTIONS = {
         "Error: instead of C-style syntax, use D-style `int[] best`", rf"\b{_TYPE}(?P<wrong> (?P<name>\w+)\[\]) =", r"[] \g<name>", "[]"
     ),
     "cast": Correction(
-        "Error: C style cast illegal, use `cast(int)peak`", rf"(?P<wrong> \((?P<type>{_TYPE})\)) ?[\w(]", r" cast(\g<type>)", r"(\g<type>)"
+        "Error: C style cast illegal, use `cast(int)peak`", rf"(?P<wrong> \((?P<type>{_TYPE})\)) ?[\w(]", r" cast(\g<type>)", r"(\g<type>)", 0.67
     ),
     "length": Correction(
         "Error: cannot implicitly convert expression `arr.length` of type `ulong` to `int`",
