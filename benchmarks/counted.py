@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from benchmarks.estimates import CONTEXT_TOKENS, MODEL, Model
-from examples.smollm2 import make_base
 from huggingface.tokenization import encode
 from tcpe.compute_v import ValueSettings, compute_value
 from tcpe.contexts import build_contexts
@@ -21,6 +20,7 @@ from tcpe.request import EditRequest
 
 SMOLLM2 = Model(layers=30, d=576, d_mlp=1536, vocabulary=49152, key_value=192, tied=True, bytes=4)
 LAYER = 22
+TOKENIZER = "data/demo/model"
 TARGET = " cast(int)"
 
 
@@ -46,9 +46,8 @@ def counted(run: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-def value_step(model: PreTrainedModel, texts: list[str]) -> int:
+def value_step(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> int:
     """Of one step of the search for the value: what three steps take more than two."""
-    tokenizer = AutoTokenizer.from_pretrained(make_base())
     first, *more = texts
     request = EditRequest.from_text(first, TARGET, contexts=[{"prompt": text, "target_new": TARGET} for text in more])
     contexts = build_contexts(tokenizer, request, (), "last")
@@ -75,11 +74,11 @@ def rows() -> list[tuple[str, float, float]]:
     torch.manual_seed(0)
     texts = [f"long area{number} = (int) width * height; return" for number in range(9)]
     real = LlamaForCausalLM(config(SMOLLM2)).eval()
-    length = len(encode(AutoTokenizer.from_pretrained(make_base()), texts[0] + TARGET).ids)
-    target, later = len(encode(AutoTokenizer.from_pretrained(make_base()), TARGET).ids), SMOLLM2.layers - LAYER - 1
-    tail = (len(texts) + 1) * target
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
+    length, later = len(encode(tokenizer, texts[0] + TARGET).ids), SMOLLM2.layers - LAYER - 1
+    tail = (len(texts) + 1) * (length - len(encode(tokenizer, texts[0]).ids))
     formula = 2 * (SMOLLM2.forward_flops(tail, length, later) + 2 * tail * SMOLLM2.vocabulary * SMOLLM2.d)
-    found.append(("SmolLM2-135M: one step of the value", value_step(real, texts), formula))
+    found.append(("SmolLM2-135M: one step of the value", value_step(real, tokenizer, texts), formula))
     return found
 
 
