@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh machine needs; both set up first.
 # `make test-fast` leaves out what is marked slow.
-.PHONY: demo test test-fast demo-model real facts setup lint
+.PHONY: demo test test-fast demo-model real facts setup browser lint
 
 # Waiting threads must not spin: with two cores they would stall each other.
 export OMP_WAIT_POLICY = PASSIVE
@@ -9,10 +9,10 @@ export PYTHON
 demo: setup
 	.venv/bin/python run_tcpe.py --demo
 
-test: setup
+test: setup browser
 	.venv/bin/python -m pytest -q --durations=15 tests
 
-test-fast: setup
+test-fast: setup browser
 	.venv/bin/python -m pytest -q --durations=15 -m 'not slow' tests
 
 # Makes everything under data/demo again: about an hour on two cores. With a JDK, Java and D must agree on the expected results.
@@ -29,6 +29,11 @@ facts: setup
 
 lint: setup
 	.venv/bin/python -m ruff check .
+	.venv/bin/python -m mypy
 
 setup:
 	@./setup.sh
+
+# For the tests of pages; without one they are skipped, and say so.
+browser: setup
+	@./setup.sh browser

@@ -5,6 +5,7 @@ its active features. --demo runs all stages on the small model that comes with t
 """
 
 import sys
+from typing import NoReturn
 
 from d_running.config import FIGURES
 from stages.config import add_run_flags, run_config
@@ -51,5 +52,10 @@ def main() -> None:
         sys.stdout.write(f"{name:32} {value:.4f}{meaning}\n" if isinstance(value, float) else f"{name:32} {value}{meaning}\n")
 
 
-if __name__ == "__main__":
+def command() -> NoReturn:
+    """The command ``tcpe`` of an installation."""
     run_main(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Brings what the project needs: Python packages in .venv, and the LDC compiler for D. Does nothing where both are there, and says what it does.
+# Brings what the project needs: Python packages in .venv, and the LDC compiler for D; with the word "browser", Chromium for the tests of pages.
+# Does nothing where they are there, and says what it does.
 set -eu
 cd "$(dirname "$0")"
 
@@ -53,4 +54,8 @@ if ! cmp -s requirements.txt .venv/installed.txt; then
         exit 2
     fi
     cp requirements.txt .venv/installed.txt
+fi
+
+if [ "${1:-}" = browser ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null && ! installed chromium; then
+    echo "setup: Chromium could not be installed, so the tests of pages in a browser will be skipped; your system's package 'chromium' is what they need."
 fi

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from sae_training.config import Recipe
 from sae_training.evaluation import FitMeter
-from sae_training.trainer import LayerTrainer, learning_rate
+from sae_training.trainer import LayerTrainer, default_learning_rate, learning_rate
 from util.cli import ArgumentParser, run_main
 
 WIDTH, EXPANSION, K, BATCH = 512, 32, 32, 1024
@@ -61,15 +61,19 @@ def ours(recipe: Recipe, sample: Pair) -> Side:
         exported = trainer.export()
         return exported(x), exported.encode(x)
 
-    return Side(lambda x, y: trainer.train_step(x, y, report=False) and None, predict)
+    def step(x: Tensor, y: Tensor) -> None:
+        trainer.train_step(x, y, report=False)
+
+    return Side(step, predict)
 
 
 def dense(recipe: Recipe, sample: Pair) -> Side:
     """The same recipe in plain autograd: features in a dense matrix, every product dense. Frozen; nothing here is to become faster."""
-    start = LayerTrainer(recipe, *sample).transcoder
+    trainer = LayerTrainer(recipe, *sample)
+    start = trainer.transcoder
     parameters = [p.detach().clone().requires_grad_() for p in (start.W_enc, start.b_enc, start.W_dec, start.b_dec, start.b_dec_out)]
     w_enc, b_enc, w_dec, b_dec, b_dec_out = parameters
-    optimizer = torch.optim.Adam(parameters, lr=recipe.lr, fused=True)
+    optimizer = torch.optim.Adam(parameters, lr=trainer.lr, fused=True)
     done = 0
 
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,7 +85,7 @@ def dense(recipe: Recipe, sample: Pair) -> Side:
     def step(x: Tensor, y: Tensor) -> None:
         nonlocal done
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, done, recipe.lr)
+            group["lr"] = learning_rate(recipe, done, trainer.lr)
         loss = (forward(x)[0] - y / start.scale_out).square().sum(1).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -107,6 +111,7 @@ def sparsify(recipe: Recipe, sample: Pair, own_optimizer: bool) -> Side:
     from sparsify.sparse_coder import SparseCoder
 
     torch.manual_seed(recipe.seed)
+    rate = recipe.lr or default_learning_rate(recipe, WIDTH)
     coder = SparseCoder(WIDTH, SparseCoderConfig(expansion_factor=EXPANSION, k=recipe.k, transcode=True))
     with torch.no_grad():
         coder.encoder.bias.copy_(-sample[0].mean(0) @ coder.encoder.weight.T)
@@ -115,14 +120,14 @@ def sparsify(recipe: Recipe, sample: Pair, own_optimizer: bool) -> Side:
         optimizer = ScheduleFreeWrapper(SignSGD(coder.parameters(), lr=5e-3 / (coder.num_latents / 2**14) ** 0.5), momentum=0.95)
         optimizer.train()
     else:
-        optimizer = torch.optim.Adam(coder.parameters(), lr=recipe.lr, fused=True)
+        optimizer = torch.optim.Adam(coder.parameters(), lr=rate, fused=True)
     done = 0
 
     def step(x: Tensor, y: Tensor) -> None:
         nonlocal done
         if not own_optimizer:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, done, recipe.lr) / 3
+                group["lr"] = learning_rate(recipe, done, rate) / 3
         coder(x, y).fvu.backward()
         optimizer.step()
         optimizer.zero_grad()

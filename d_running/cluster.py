@@ -15,8 +15,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from d_running.config import GROUPING, GROUPING_HELP, MAX_LENGTH, MAX_LENGTH_HELP, THRESHOLD, Grouping
-from d_running.embedding import BUILTIN, SPECIAL_TOKENS, Embedder, embedding_settings, load_embedder
+from d_running.config import BUILTIN, GROUPING, GROUPING_HELP, MAX_LENGTH, MAX_LENGTH_HELP, THRESHOLD, Grouping
+from d_running.embedding import SPECIAL_TOKENS, Embedder, embedding_settings, load_embedder
 from d_running.execution import ErrorKind
 from d_running.grouping import order_free_clusters, original_clusters
 from d_running.unit_test import RESULTS_INFO_FILE, Result, read_results
@@ -35,6 +35,7 @@ _ERROR = re.compile(r"Error:.*")
 _LOCATION = re.compile(r"@[^\s:]*\(\d+\)")
 _COUNT = re.compile(r"\d{1,15}(?:\.0*)?")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_ERRORS: dict[str, ErrorKind] = {kind: kind for kind in get_args(ErrorKind)}
 _REPR = re.compile(r"b?(['\"])(.*)\1", re.DOTALL)
 _ESCAPED = re.compile(r"\\([nrt\\'\"])")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
@@ -197,7 +198,7 @@ def write_clustering(clustering: Clustering, folder: Path) -> None:
     write_json(folder / INFO_JSON, clustering.made_with)
 
 
-def clustering_folder(path: Path) -> Path:
+def clustering_folder(path: str | Path) -> Path:
     """The folder of a clustering, which may also be named by its cluster.json or cluster.csv."""
     path = Path(path)
     return path.parent if path.suffix in (".json", ".csv") else path
@@ -252,16 +253,17 @@ def _member(line: int, row: dict[str, str | None], spelled_out: bool) -> tuple[R
     Raises:
         ValueError: naming the line and what is wrong with it.
     """
-    if missing := [name for name in _NEEDED if row.get(name) is None]:
+    needed = {name: value for name in _NEEDED if (value := row.get(name)) is not None}
+    if missing := [name for name in _NEEDED if name not in needed]:
         raise ValueError(f"line {line} has no {', '.join(missing)}")
-    success, error, group = _BOOLEANS.get(row["success"].strip().lower()), row["error"], row["group"].removesuffix(".0")
-    if success is None or error not in get_args(ErrorKind) or not group:
-        raise ValueError(f"line {line} has the success {row['success']!r}, the error {error!r} and the group {group!r}")
+    success, error, group = _BOOLEANS.get(needed["success"].strip().lower()), _ERRORS.get(needed["error"]), needed["group"].removesuffix(".0")
+    if success is None or error is None or not group:
+        raise ValueError(f"line {line} has the success {needed['success']!r}, the error {needed['error']!r} and the group {group!r}")
     if success != (group == SUCCESS):
         raise ValueError(f"line {line} is in the group {group!r}, and its success is {success}")
     correct, total = (_count(line, name, row.get(name)) for name in ("correct", "total"))
-    description = _spelled_out(row["description"]) if spelled_out else row["description"]
-    result = Result(Path(row["path"]).name, success, error, description, correct, total)
+    description = _spelled_out(needed["description"]) if spelled_out else needed["description"]
+    result = Result(Path(needed["path"]).name, success, error, description, correct, total)
     return result, group, row.get("brief_description") or brief_description(result)
 
 

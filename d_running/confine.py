@@ -143,11 +143,12 @@ def calls_filter(may_execute: int | None, pid: int | None) -> bytes:
     if column == 0:
         filters += [(_JUMP_IF_AT_LEAST, 0, 1, _X32_BIT), (_RETURN, 0, 0, _REFUSE)]
     for numbers in _ALLOWED.values():
-        if numbers[column] is not None:
-            filters += _allow(numbers[column])
+        if (number := numbers[column]) is not None:
+            filters += _allow(number)
     for numbers, argument, values in _COMMANDS.values():
-        for value in values if numbers[column] is not None else ():
-            filters += _allow_if(numbers[column], {argument: value})
+        if (number := numbers[column]) is not None:
+            for value in values:
+                filters += _allow_if(number, {argument: value})
     filters += _allow(_EXECVE[column]) if may_execute is None else _allow_if(_EXECVE[column], {0: may_execute})
     # abort() signals its own process. No other signal: one that comes from outside is then known to.
     filters += _allow_if(_TGKILL[column], {2: signal.SIGABRT} | ({} if pid is None else {0: pid}))

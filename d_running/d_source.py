@@ -94,9 +94,11 @@ def _first_function(text: str) -> tuple[str, str] | None:
             while opened.pop() != "{":
                 pass
             closed = position + 1
-            if not opened and name is None:
+            if opened:
+                continue
+            if name is None:
                 starts = [closed]
-            elif not opened and not is_contract:
+            elif not is_contract:
                 return name, text[start : position + 1].strip()
         elif char in ")]":
             if opened and _CLOSING[opened[-1]] == char:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from d_running.dataset import JAVA_MARKER
 from d_running.harness import INTEGER_BITS, REAL_TYPES
-from d_running.java_to_d.syntax import java_parser
+from d_running.java_to_d.syntax import field_of, java_parser, text_of
 from d_running.java_to_d.types import BOXES
 from util.errors import BenchmarkError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 GOLD_NAME = "f_gold"
+PYTHON_MARKER = "#TOFILL"
 
 _D_NAMES = {"boolean": "bool", "String": "string"}
 _SCALARS = {*INTEGER_BITS, *REAL_TYPES, "char", "boolean", "String"}
@@ -41,7 +42,7 @@ class Signature:
 
     Attributes:
         class_name: the class that it stands in.
-        return_type: in Java's spelling without boxes: int, boolean, String[], ….
+        return_type: in Java's spelling without boxes: int, boolean, String[], …, void.
         param_types: the same for each parameter.
     """
 
@@ -137,19 +138,32 @@ def java_signature(java: str) -> Signature:
     root = java_parser().parse(compilation_unit(java).encode("utf-8", "surrogatepass")).root_node
     classes = [node for node in root.named_children if node.type == "class_declaration"]
     methods = [
-        (owner, node) for owner in classes for node in owner.child_by_field_name("body").named_children
+        (owner, node) for owner in classes if (body := owner.child_by_field_name("body")) for node in body.named_children
         if node.type == "method_declaration" and _field(node, "name") == GOLD_NAME
     ]  # fmt: skip
     if len(methods) != 1:
         broken = " and does not parse" if root.has_error else ""
         raise Unusable(f"its Java has {len(methods)} methods named {GOLD_NAME} in a class{broken}; one is needed")
     owner, method = methods[0]
-    modifiers = [child.text.decode().split() for child in method.named_children if child.type == "modifiers"]
+    modifiers = [text_of(child).split() for child in method.named_children if child.type == "modifiers"]
     if not any("static" in words for words in modifiers):
         raise Unusable(f"its Java function {GOLD_NAME} is not static")
     return_type = _java_type(_field(method, "type") + _field(method, "dimensions"), "it returns")
-    parameters = [node for node in method.child_by_field_name("parameters").named_children if node.type.endswith("_parameter")]
+    parameters = [node for node in field_of(method, "parameters").named_children if node.type.endswith("_parameter")]
     return Signature(_field(owner, "name"), return_type, tuple(_parameter_type(node) for node in parameters))
+
+
+def written_types(java: str) -> tuple[str, list[str]]:
+    """The types of the result and the parameters of the first method in ``java``, without boxes; "unknown" where there is no method."""
+    root = java_parser().parse(f"class C {{\n{java}\n}}".encode("utf-8", "surrogatepass")).root_node
+    body = root.named_children[0].child_by_field_name("body") if root.named_children else None
+    method = next((node for node in body.named_children if node.type == "method_declaration"), None) if body else None
+    if method is None:
+        return "unknown", []
+    parameters = [node for node in field_of(method, "parameters").named_children if node.type == "formal_parameter"]
+    types = [_field(node, "type") + _field(node, "dimensions") for node in (method, *parameters)]
+    unboxed = [BOXES.get(base, base) + bracket + rest for base, bracket, rest in (kind.partition("[") for kind in types)]
+    return unboxed[0], unboxed[1:]
 
 
 def _parameter_type(node: "Node") -> str:
@@ -160,15 +174,14 @@ def _parameter_type(node: "Node") -> str:
 
 def _field(node: "Node", name: str) -> str:
     child = node.child_by_field_name(name)
-    return re.sub(r"\s", "", child.text.decode()) if child else ""
+    return re.sub(r"\s", "", text_of(child)) if child else ""
 
 
 def _java_type(written: str, whose: str) -> str:
     base, bracket, rest = written.partition("[")
     scalar = BOXES.get(base, base)
-    if scalar not in _SCALARS:
-        article = "" if scalar == "void" else "a "
-        raise Unusable(f"{whose} {article}{written}, which KECode has no D form for")
+    if scalar not in _SCALARS and (scalar, whose) != ("void", "it returns"):
+        raise Unusable(f"{whose} a {written}, which KECode has no D form for")
     return scalar + bracket + rest
 
 
@@ -215,7 +228,7 @@ def _root(node: ast.AST) -> ast.AST:
 
 def _row(node: ast.expr) -> list[Any] | Unusable:
     try:
-        value = _literal(node)
+        value = literal(node)
     except Unusable as error:
         return error
     except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
@@ -223,17 +236,17 @@ def _row(node: ast.expr) -> list[Any] | Unusable:
     return list(value) if isinstance(value, list) else Unusable("it is not a tuple of arguments")
 
 
-def _literal(node: ast.expr) -> Any:
+def literal(node: ast.expr) -> Any:
     """The value of a literal, or of simple arithmetic on literals; tuples are lists."""
     match node:
         case ast.Constant(value=bool() | int() | float() | str() as value):
             return value
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            return [_literal(item) for item in items]
+            return [literal(item) for item in items]
         case ast.UnaryOp(op=ast.UAdd() | ast.USub() as sign, operand=operand):
-            return _OPERATORS[type(sign)](_literal(operand))
+            return _OPERATORS[type(sign)](literal(operand))
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Pow() as sign, right=right):
-            return _computed(sign, _literal(left), _literal(right))
+            return _computed(sign, literal(left), literal(right))
         case ast.Call(func=ast.Name(id="float"), args=[ast.Constant(value=str() as text)], keywords=[]):
             return float(text)
     raise Unusable(f"it is not written as plain values: {ast.unparse(node)[:60]}")

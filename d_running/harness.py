@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,40 +56,69 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "'": "\\'", "\n": "\\n", "\r": "\\r", "\t"
 
 def harness_version() -> str:
     """A digest of the files that decide a verdict; a cached verdict is valid for one version only."""
-    names = ("harness.py", "strict.py", "kecode_values.d", "runner.d", "compiler.py", "execution.py", "words.py")
+    names: tuple[str, ...] = ("harness.py", "strict.py", "kecode_values.d", "runner.d", "compiler.py", "execution.py", "words.py")
     names += ("sandbox.py", "launcher.py", "confine.py", "isolate.py")
     files = [Path(__file__).with_name(name) for name in names]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
-def render_test_program(return_type: str, param_types: list[str], inputs: list[list[Any]], results: list[Any], exact: bool = False) -> str:
+def render_test_program(
+    return_type: str,
+    param_types: Sequence[str],
+    inputs: Sequence[Sequence[Any]],
+    results: Sequence[Any],
+    exact: bool = False,
+    after: Mapping[int, Sequence[Any]] | None = None,
+) -> str:
     """The test program of one sample, in KECode's form, with the marker where the function goes.
 
     Args:
-        return_type: the function's type in D's spelling: byte, short, int, long, float, double, char, bool, string, or arrays of them.
+        return_type: the function's type in D's spelling: byte, short, int, long, float, double, char, bool, string, or arrays of them; or
+            void, if there are arguments to compare.
         param_types: the types of its parameters, in the same spelling.
         inputs: one list of argument values per test; a char is a string of one character.
         results: the expected value of each test.
         exact: compare real values with ``==`` instead of a relative tolerance of 1e-6.
+        after: for each parameter whose arguments are compared after the calls too, what they are then.
 
     Raises:
         BenchmarkError: if the counts do not fit or a value cannot be written in its type.
     """
-    if len(inputs) != len(results) or not results or any(len(row) != len(param_types) for row in inputs):
+    after = after or {}
+    columns = [results, *after.values()]
+    if not inputs or any(len(column) != len(inputs) for column in columns) or any(len(row) != len(param_types) for row in inputs):
         raise BenchmarkError(f"A test program needs one result and {len(param_types)} arguments for each of its inputs.")
-    columns = [[row[k] for row in inputs] for k in range(len(param_types))]
-    arrays = [_array("results", return_type, results)]
-    arrays += [_array(f"param{k}", kind, column) for k, (kind, column) in enumerate(zip(param_types, columns, strict=True))]
     call = f"{FUNCTION_NAME}({', '.join(f'param{k}[i]' for k in range(len(param_types)))})"
-    is_real = return_type.partition("[")[0] in REAL_TYPES and not exact
-    is_array = return_type.endswith("[]")
-    helpers = is_real * (_CLOSE + is_array * _ALL_CLOSE)
-    passes = f"{'allClose' if is_array else 'close'}(results[i], {call})" if is_real else f"results[i] == {call}"
+    arrays, compared = [], []
+    if return_type != "void":
+        arrays.append(_array("results", return_type, results))
+        compared.append((return_type, "results", call))
+    arrays += [_array(f"param{k}", kind, [row[k] for row in inputs]) for k, kind in enumerate(param_types)]
+    for k, column in sorted(after.items()):
+        arrays.append(_array(f"after{k}", param_types[k], column))
+        compared.append((param_types[k], f"after{k}", f"param{k}[i]"))
+    if not compared:
+        raise BenchmarkError("A test program of a function without a result needs an argument to compare.")
+    real = [] if exact else [kind for kind, _, _ in compared if kind.partition("[")[0] in REAL_TYPES]
+    helpers = bool(real) * _CLOSE + any(kind.endswith("[]") for kind in real) * _ALL_CLOSE
+    checks = [_comparison(kind, expected, actual, exact) for kind, expected, actual in compared]
+    steps = [f"{call};"] * (return_type == "void")
+    steps += [f"bool passes = {checks[0]};", *(f"passes &= {check};" for check in checks[1:])] if after else []
+    body = "".join(f"        {step}\n" for step in steps)
+    counted = compared[0][1]
     return (
         f"{IMPORTS}\n{MARKER}\n\nvoid main() {{\n    int n_success = 0;\n{''.join(arrays)}{helpers}"
-        f"    for (int i = 0; i < results.length; ++i) {{\n        if ({passes}) {{\n            n_success += 1;\n        }}\n    }}\n"
-        '    writefln("#Results:%d, %d", n_success, results.length);\n}\n'
+        f"    for (int i = 0; i < {counted}.length; ++i) {{\n{body}"
+        f"        if ({'passes' if after else checks[0]}) {{\n            n_success += 1;\n        }}\n    }}\n"
+        f'    writefln("#Results:%d, %d", n_success, {counted}.length);\n}}\n'
     )
+
+
+def _comparison(kind: str, expected: str, actual: str, exact: bool) -> str:
+    """The expression that compares ``actual`` with an element of the array ``expected``."""
+    if exact or kind.partition("[")[0] not in REAL_TYPES:
+        return f"{expected}[i] == {actual}"
+    return f"{'allClose' if kind.endswith('[]') else 'close'}({expected}[i], {actual})"
 
 
 def _array(name: str, element_type: str, values: Sequence[Any]) -> str:

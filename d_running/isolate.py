@@ -7,8 +7,12 @@ Standard library only, since `launcher` imports it by path. Linux only; where th
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from confine import LIBC, PR_SET_PDEATHSIG, check  # a neighbour, found by path, as in `launcher`
+if TYPE_CHECKING:
+    from d_running.confine import LIBC, PR_SET_PDEATHSIG, check
+else:
+    from confine import LIBC, PR_SET_PDEATHSIG, check  # a neighbour, found by path, as in `launcher`
 
 _NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
@@ -79,8 +83,8 @@ def _show(path: str, place: str) -> None:
 
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
-    source, target, kind, options = (None if text is None else os.fsencode(text) for text in (source, target, kind, options))
-    check(LIBC.mount(source, target, kind, flags, options))
+    *names, data = (None if text is None else os.fsencode(text) for text in (source, target, kind, options))
+    check(LIBC.mount(*names, flags, data))
 
 
 def drop_root(user: int) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from d_running.dataset import JAVA_MARKER
 from d_running.gold import Unusable
-from d_running.java_to_d.syntax import java_parser
+from d_running.java_to_d.syntax import field_of, java_parser
+from util.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -64,7 +65,7 @@ def _read(node: "Node") -> Any:
     """The value of an argument, or why it cannot be read."""
     try:
         return _value(node)
-    except (Unusable, ValueError, SyntaxError) as error:
+    except (Unusable, BenchmarkError, ValueError, SyntaxError) as error:
         return Unusable(f"the main of its Java has an argument that is not written as plain values: {_text(node)[:60]} ({error})")
 
 
@@ -82,8 +83,8 @@ def _value(node: "Node") -> Any:
         case "unary_expression" if text[0] in "+-":
             value = _value(node.named_children[-1])
             return -value if text[0] == "-" else value
-        case "binary_expression" if compute := _OPERATORS.get(_text(node.child_by_field_name("operator"))):
-            return compute(*(_number(node.child_by_field_name(side)) for side in ("left", "right")))
+        case "binary_expression" if compute := _OPERATORS.get(_text(field_of(node, "operator"))):
+            return compute(*(_number(field_of(node, side)) for side in ("left", "right")))
         case "cast_expression" | "parenthesized_expression":
             return _value(node.named_children[-1])
         case "array_initializer":
@@ -91,7 +92,7 @@ def _value(node: "Node") -> Any:
         case "array_creation_expression" if initializer := node.child_by_field_name("value"):
             return _value(initializer)
         case "method_invocation" if re.match(r"(?:Long|Integer|Double|Float)\.(?:parse\w+|valueOf)\(", text):
-            (argument,) = node.child_by_field_name("arguments").named_children
+            (argument,) = field_of(node, "arguments").named_children
             value = _value(argument)
             return (float if text[0] in "DF" else int)(value)
     raise Unusable(node.type)

@@ -16,11 +16,14 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-import confine  # neighbours, found by path: as parts of the package they would import too much
-import isolate
+if TYPE_CHECKING:
+    from d_running import confine, isolate
+else:  # neighbours, found by path: as parts of the package they would import too much
+    sys.path.insert(0, str(Path(__file__).parent))
+    import confine
+    import isolate
 
 VERDICT_DESCRIPTOR, KEY_DESCRIPTOR = 3, 4
 _PR_SET_CHILD_SUBREAPER = 36

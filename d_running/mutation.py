@@ -66,7 +66,8 @@ def mutants_of(source: str) -> list[Mutant]:
         return []
     function = found[1]
     base = source.index(function)
-    seen, mutants = {source}, []
+    seen = {source}
+    mutants: list[Mutant] = []
     for kind, start, end, text in _changes(function):
         mutated = source[: base + start] + text + source[base + end :]
         if mutated not in seen:
@@ -77,9 +78,8 @@ def mutants_of(source: str) -> list[Mutant]:
     return mutants
 
 
-def chosen_mutants(name: str, source: str, most: int | None, seed: int = 0) -> list[Mutant]:
-    """At most ``most`` mutants of the sample ``name``, drawn with a seed of its own; all of them for None."""
-    mutants = mutants_of(source)
+def chosen_mutants(name: str, mutants: list[Mutant], most: int | None, seed: int = 0) -> list[Mutant]:
+    """At most ``most`` of the mutants of the sample ``name``, drawn with a seed of its own; all of them for None."""
     if most is None or len(mutants) <= most:
         return mutants
     return sorted(random.Random(f"{seed} {name}").sample(mutants, most), key=lambda mutant: mutant.number)
@@ -104,8 +104,8 @@ def _changes(function: str) -> Iterator[tuple[str, int, int, str]]:
             yield "condition", start, end, f"!({function[start:end]})"
         elif text == "return" and (change := "({}) + 1" if return_type in _NUMBERS else _CHANGED_RETURN.get(return_type)):
             end = next((later.start() for later in tokens[index:] if later.group() == ";"), 0)
-            if value := function[token.end() : end].strip():
-                yield "return", token.end(), end, f" {change.format(value)}"
+            if returned := function[token.end() : end].strip():
+                yield "return", token.end(), end, f" {change.format(returned)}"
         elif text in _OPERATORS and _is_operator(text, before):
             for other in _OPERATORS[text]:
                 yield "relation" if (text, other) in _NEGATED else _KIND_OF[text], *token.span(), other

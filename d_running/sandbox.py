@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from util.errors import UserError
 from util.logs import ONCE
@@ -156,7 +156,7 @@ class Launcher:
         """Whether Landlock and seccomp work here, tried on a child process."""
         return bool(self._ask({"probe": True})["can_confine"])
 
-    def _ask(self, request: dict) -> dict:
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -170,7 +170,7 @@ class Launcher:
             self._start()
             raise Trouble("the launcher of test programs has ended; it was started again") from error
 
-    def _answer(self) -> dict:
+    def _answer(self) -> dict[str, Any]:
         assert self._process.stdout
         return json.loads(self._process.stdout.readline())
 

@@ -1,5 +1,7 @@
 """Test programs that do not hold the expected results: each returned value goes out, and is counted and compared here.
 
+So does each argument that is compared after the call.
+
 A plain test program compares for itself. A translation can then have its function return a value of its own type that equals everything,
 declare a function which the comparison calls (``fabs``, ``isNaN``, C's ``memcmp``), change the counts through the members of its module,
 or search its own memory. Here none of these helps: neither results nor counts nor keys are in the program, its files or its arguments, and
@@ -16,9 +18,10 @@ from typing import Any
 from d_running.harness import FUNCTION_NAME, INTEGER_BITS, MARKER, TOLERANCE, without_report
 from util.errors import BenchmarkError
 
-_RESULTS = re.compile(r"(?P<type>\w+(?:\[\])+)\s+results\s*=\s*(?=\[)")
+_EXPECTED = re.compile(r"(?P<type>\w+(?:\[\])+)\s+(?P<name>results|after\d+)\s*=\s*(?=\[)")
 _CALL = re.compile(rf"\b{FUNCTION_NAME}\s*\(")
-_EXACT, _TOLERANT = re.compile(r"\bresults\[\w+\]\s*==\s*$"), re.compile(r"\b(?:close|allClose)\s*\(\s*results\[\w+\]\s*,\s*$")
+_COMPARED = re.compile(r"(?:\b(?P<exact>results|after\d+)\[\w+\]\s*==\s*|\b(?:close|allClose)\s*\(\s*(?P<tolerant>results|after\d+)\[\w+\]\s*,\s*)$")
+_ARGUMENT = re.compile(r"\bafter\d+\[i\] == (?=param\d+\[i\];)|\b(?:close|allClose)\(after\d+\[i\], (?=param\d+\[i\]\);)")
 _TOKEN = re.compile(
     r"""\s*(?:cast\(\w+[][]*\)\s*)?(?:(?P<punctuation>[\[\],])|(?P<text>"(?:\\.|[^"\\])*"|`[^`]*`|r"[^"]*")|(?P<char>'(?:\\.[^']*|[^'\\])')
     |(?P<hex>[-+]?0[xX][\da-fA-F_]+)[uUL]*|(?P<integer>[-+]?\d[\d_]*(?=[^\d_.eEfF]))[uUL]*
@@ -29,7 +32,7 @@ _ESCAPE = re.compile(
     r"\\(?:x(?P<byte>[\da-fA-F]{2})|u(?P<point>[\da-fA-F]{4})|U(?P<long_point>[\da-fA-F]{8})|(?P<octal>[0-7]{1,3})|(?P<letter>.))", re.DOTALL
 )
 _LETTERS = {"n": 10, "r": 13, "t": 9, "a": 7, "b": 8, "f": 12, "v": 11}
-_SENT = re.compile(r"(?P<kind>[iu])(?P<size>[1248]):(?P<integer>-?\d{1,20}) |(?P<real>[fdr]):(?P<bits>[\da-f]{16})(?P<inexact>~?) ")
+_SENT = re.compile(r"(?P<kind>[iu])(?P<size>[1248]):(?P<integer>-?[0-9]{1,20}) |(?P<real>[fdr]):(?P<bits>[0-9a-f]{16})(?P<inexact>~?) ")
 # Bytes of what an expected value can be; a smaller one was not sent by `kecode_values`.
 _BYTES = {"bool": 1, "byte": 1, "ubyte": 1, "char": 1, "string": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "long": 8, "ulong": 8}
 
@@ -37,30 +40,22 @@ Value = int | float | list["Value"]
 
 
 @dataclass(frozen=True)
-class StrictTest:
-    """A test program without its expected results.
+class Expected:
+    """What one value must be in each test: the result, or an argument after the call.
 
     Attributes:
-        program: it, with the marker.
-        expected: the results; strings and their characters as numbers, as D compares them.
+        values: one a test; strings and their characters as numbers, as D compares them.
         kind: the type of their numbers, such as "int" for an array of int arrays.
         is_exact: whether they are compared by ``==``, otherwise with the test programs' tolerance.
     """
 
-    program: str
-    expected: list[Value]
+    values: list[Value]
     kind: str
     is_exact: bool
 
-    def passed(self, sent: str) -> int | None:
-        """How many of the values in ``sent``, one a line, are as expected; None if there is not one for each input, and then "end".
-
-        Whoever wrote ``sent`` is not to be trusted: no more of a line is read than an expected value is long.
-        """
-        lines = sent.split("\n")
-        if lines[-2:] != ["end", ""] or len(lines) != len(self.expected) + 2:
-            return None
-        return sum(self._end(expected, line, 0) == len(line) for expected, line in zip(self.expected, lines, strict=False))
+    def is_sent(self, test: int, line: str) -> bool:
+        """Whether ``line`` is a value equal to that of the test; no more of it is read than that is long."""
+        return self._end(self.values[test], line, 0) == len(line)
 
     def _end(self, expected: Value, line: str, position: int) -> int:
         """Where the text of a value equal to ``expected`` ends that begins at ``position``; -1 if there is none."""
@@ -94,30 +89,70 @@ class StrictTest:
         return abs(expected) != float("inf") and abs(expected - value) <= float(TOLERANCE) * abs(expected)
 
 
+@dataclass(frozen=True)
+class StrictTest:
+    """A test program without its expected results.
+
+    Attributes:
+        program: it, with the marker.
+        expected: what is sent in each test, in this order.
+    """
+
+    program: str
+    expected: list[Expected]
+
+    @property
+    def total(self) -> int:
+        """The number of tests."""
+        return len(self.expected[0].values)
+
+    def passed(self, sent: str) -> int | None:
+        """In how many tests all of the values in ``sent``, one a line, are as expected; None if there are too many or few, or no "end".
+
+        Whoever wrote ``sent`` is not to be trusted.
+        """
+        lines, width = sent.split("\n"), len(self.expected)
+        if lines[-2:] != ["end", ""] or len(lines) != self.total * width + 2:
+            return None
+        return sum(all(one.is_sent(test, lines[test * width + k]) for k, one in enumerate(self.expected)) for test in range(self.total))
+
+
 def strict_test(test_program: str, name: str) -> StrictTest:
     """The test program without results and report, its call's value sent by `kecode_values`, imported as ``name_values``.
 
     No line moves. The comparison stays, so that what does not compile as a comparison does not compile here.
 
     Raises:
-        BenchmarkError: if the program has not KECode's form: an array ``results``, and one call that is compared with an element of it.
+        BenchmarkError: if the program has not KECode's form: an array ``results``, and one call that is compared with an element of it;
+            or also, or instead, arrays ``afterK`` that the arguments ``paramK[i]`` are compared with.
     """
     head, marker, tail = test_program.partition(MARKER)
-    declaration, calls = _RESULTS.search(tail), list(_CALL.finditer(tail))
-    if declaration is None or len(calls) != 1 or declaration.start() > calls[0].start():
+    calls, declared = list(_CALL.finditer(tail)), list(_EXPECTED.finditer(tail))
+    if not declared or len(calls) != 1 or declared[-1].start() > calls[0].start():
         raise BenchmarkError("it needs an array `results` of a named type and one call of the function after it")
-    before = tail[: calls[0].start()]
-    is_exact = bool(_EXACT.search(before))
-    if not is_exact and not _TOLERANT.search(before):
-        raise BenchmarkError("the call's value must be compared as `results[i] == …` or `close(results[i], …)`")
-    expected, end = _array(tail, declaration.end())
-    kind = declaration["type"]
-    blank = f"new {kind}({len(expected)})" + "\n" * tail.count("\n", declaration.end(), end)
-    close = _closing(tail, calls[0].end())
-    call = f"{name}_values.send!(typeof(results[0]))({tail[calls[0].start() : close]})"
-    program = head + marker + tail[: declaration.end()] + blank + tail[end : calls[0].start()] + call + tail[close:]
+    after_call = _closing(tail, calls[0].end())
+    sent = [(calls[0].start(), after_call)] if declared[0]["name"] == "results" else []
+    sent += [(found.end(), tail.index("[i]", found.end()) + 3) for found in _ARGUMENT.finditer(tail, after_call)]
+    expected, parts, position = {}, [head, marker], 0
+    for found in declared:
+        values, end = _array(tail, found.end())
+        expected[found["name"]] = (values, found["type"].partition("[")[0])
+        blank = f"new {found['type']}({len(values)})" + "\n" * tail.count("\n", found.end(), end)
+        parts += [tail[position : found.end()], blank]
+        position = end
+    columns = []
+    for start, end in sent:
+        compared = _COMPARED.search(tail, position, start)
+        if compared is None or (array := compared["exact"] or compared["tolerant"]) not in expected:
+            raise BenchmarkError("the call's value must be compared as `results[i] == …` or `close(results[i], …)`")
+        columns.append(Expected(*expected.pop(array), is_exact=compared["exact"] is not None))
+        parts += [tail[position:start], f"{name}_values.send!(typeof({array}[0]))({tail[start:end]})"]
+        position = end
+    if expected or len({len(column.values) for column in columns}) != 1:
+        raise BenchmarkError("each of its arrays of expected values needs one comparison, and as many values as the others")
+    program = "".join(parts) + tail[position:]
     program = without_report(program if program.endswith("\n") else program + "\n")
-    return StrictTest(f"{program}import {name}_values = kecode_values;\n", expected, kind.partition("[")[0], is_exact)
+    return StrictTest(f"{program}import {name}_values = kecode_values;\n", columns)
 
 
 def _closing(text: str, position: int) -> int:

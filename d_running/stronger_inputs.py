@@ -1,9 +1,10 @@
 """More inputs for samples whose own inputs let mistakes pass: generated ones, with Java's own results, kept where they kill a mutant.
 
-Inputs are made from the sample's own by small changes, so that they stay what the function expects: as large as those, sorted where those
-are sorted, and a number that is an array's length stays that. Those on which Java throws are dropped, and those on which the reference's
-translation differs from Java, since a mistake cannot be told from the right function there. Of the rest, for each mutant that survives
-the sample's own inputs, one that kills it is kept. A mutant that none of them kills is taken to mean the same as the right function.
+Inputs are made from the sample's own by small changes, so that they stay what the function expects: mostly as large as those, sorted where
+those are sorted, and a number that is an array's length stays that. Those on which Java throws are dropped, and those on which the
+reference's translation differs from Java, since a mistake cannot be told from the right function there. Of the rest, for each mutant that
+survives the sample's own inputs, one that kills it is kept; and of every sample a few with results that no other has, for mistakes of
+kinds that the mutants do not have. A mutant that no generated input kills is taken to mean the same as the right function.
 """
 
 import logging
@@ -15,18 +16,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from d_running.calls import Call, compared_arguments, java_call, render_calls
 from d_running.dataset import Sample
-from d_running.gold import Signature, Unusable, converted, d_type
-from d_running.harness import INTEGER_BITS, REAL_TYPES, render_test_program
+from d_running.gold import Signature, Unusable, converted
+from d_running.harness import INTEGER_BITS, REAL_TYPES
+from d_running.language_pairs import JAVA_D, LanguagePairName
 from d_running.mutants import MutantsConfig, digest_of, draw_mutants, judge_functions, judge_mutants, mutant_id, mutation_report
 from d_running.mutation import Mutant
 from d_running.oracles.java_oracle import JavaMethod, java_results
-from d_running.translate import translate_with_rules
+from d_running.translate import reference_translations
 
 NEW_INPUTS_FILE = "new_inputs.json"
-CANDIDATES = 40
-"""Generated inputs for each sample with survivors, in each of the rounds."""
-ROUNDS = 2
+CANDIDATES = 100
+"""Generated inputs for each sample in the first round, and for each with survivors in the others."""
+ROUNDS = 3
+OTHERS = 6
+"""Generated inputs that are kept of a sample because of their results, at most."""
+_WILD = 0.1
+"""How often a number may leave the range of the sample's own."""
 _ATTEMPTS = 4
 """How often a function is called that did not end on some inputs, each time with one less."""
 _JAVA_SECONDS = 2
@@ -47,7 +54,9 @@ class Subject:
         unit: the compilable Java file around it.
         method: the method's name in it.
         signature: of the method.
-        inputs, results: what it is tested with so far.
+        calls: what it is tested with so far.
+        gold: see `dataset.Sample`.
+        pair: the name of the language pair.
     """
 
     name: str
@@ -55,18 +64,13 @@ class Subject:
     unit: str
     method: str
     signature: Signature
-    inputs: list[Row]
-    results: list[Any]
+    calls: list[Call]
+    gold: str = ""
+    pair: LanguagePairName = JAVA_D
 
-    def program(self, rows: Sequence[tuple[Row, Any]]) -> str:
-        """The test program with these inputs and results."""
-        inputs, results = [row for row, _ in rows], [result for _, result in rows]
-        return render_test_program(d_type(self.signature.return_type), list(map(d_type, self.signature.param_types)), inputs, results)
-
-    @property
-    def own(self) -> list[tuple[Row, Any]]:
-        """The inputs that it has, with their results."""
-        return list(zip(self.inputs, self.results, strict=True))
+    def program(self, calls: Sequence[Call]) -> str:
+        """The test program with these calls, which compares the arguments that the sample's own calls change."""
+        return render_calls(self.signature, calls, self.pair, compared_arguments(self.calls))
 
 
 @dataclass
@@ -74,54 +78,67 @@ class NewInputs:
     """What was found for one sample.
 
     Attributes:
-        rows: inputs to be added, with Java's results.
-        kills: how many mutants each was kept for.
+        calls: those to be added.
+        kills: how many mutants each was kept for; 0 for those that are kept because of their results.
         equivalent: digests of the mutants that no generated input killed.
         tried: how many generated inputs were usable.
     """
 
-    rows: list[tuple[Row, Any]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     kills: list[int] = field(default_factory=list)
     equivalent: list[str] = field(default_factory=list)
     tried: int = 0
+
+    def add_others(self, own: Sequence[Call], generated: Sequence[Call]) -> None:
+        """Add calls with results that neither the sample's own nor those here have."""
+        seen = {repr((call.result, call.after)) for call in [*own, *self.calls]}
+        for call in generated:
+            what = repr((call.result, call.after))
+            if what not in seen and self.kills.count(0) < OTHERS:
+                seen.add(what)
+                self.calls.append(call)
+                self.kills.append(0)
 
 
 def stronger_inputs(subjects: Sequence[Subject], config: MutantsConfig) -> tuple[dict[str, NewInputs], dict[str, Any]]:
     """Search for inputs that kill the mutants which survive the subjects' own.
 
     Returns:
-        What was found for each sample that had survivors, and the mutation scores: ``original`` and ``strong``, as `mutation_report`.
+        What was found for each sample with a right translation, and the mutation scores: ``original`` and ``strong``, as `mutation_report`.
 
     Raises:
         UserError: if there is no compiler, JDK or containment.
     """
     by_name = {subject.name: subject for subject in subjects}
-    programs = {subject.name: subject.program(subject.own) for subject in subjects}
+    programs = {subject.name: subject.program(subject.calls) for subject in subjects}
     with TemporaryDirectory(prefix="stronger_inputs_") as name:
         folder = Path(name)
-        translations = translate_with_rules([Sample(subject.name, subject.java, programs[subject.name]) for subject in subjects])
+        samples = [Sample(subject.name, subject.java, programs[subject.name], gold=subject.gold) for subject in subjects]
+        translations = reference_translations(samples, pair=config.language_pair)
         passed = judge_functions(translations, programs, folder / "right", config)
         right = {name: translations[name] for name, result in passed.items() if result.success}
         mutants = draw_mutants(right, config)
         before = judge_mutants(mutants, programs, folder / "mutants", config)
         surviving = {name: [one for one in own if before[mutant_id(name, one)].success] for name, own in mutants.items()}
-        found = {name: NewInputs() for name, own in surviving.items() if own}
+        found = {name: NewInputs() for name in surviving}
         for number in range(ROUNDS):
-            left = {name: surviving[name] for name in found if surviving[name]}
+            left = {name: own for name, own in surviving.items() if own or number == 0}
             pool = _candidates({name: by_name[name] for name in left}, found, config.seed + number)
             pool = _agreeing(pool, by_name, right, folder / "agreeing", config)
             counts = (number + 1, sum(map(len, left.values())), len(left), sum(map(len, pool.values())))
             log.info("Round %d: %d surviving mutants of %d samples, %d generated inputs", *counts)
-            killed = _killed({name: (left[name], rows) for name, rows in pool.items() if rows}, by_name, folder / "pool", config)
-            for name, rows in pool.items():
-                found[name].tried += len(rows)
+            killed = _killed({name: (left[name], calls) for name, calls in pool.items() if calls and left[name]}, by_name, folder / "pool", config)
+            for name, calls in pool.items():
+                found[name].tried += len(calls)
                 surviving[name] = [mutant for mutant in left[name] if mutant_id(name, mutant) not in killed]
-            to_place = {name: ([one for one in left[name] if mutant_id(name, one) in killed], rows) for name, rows in pool.items()}
+            to_place = {name: ([one for one in left[name] if mutant_id(name, one) in killed], calls) for name, calls in pool.items()}
             _place(to_place, found, by_name, folder / "place", config)
+            for name, calls in pool.items() if number == 0 else ():
+                found[name].add_others(by_name[name].calls, calls)
         for name, new in found.items():
             new.equivalent = sorted(digest_of(mutant.source) for mutant in surviving[name])
         equivalent = frozenset(digest for new in found.values() for digest in new.equivalent)
-        strong = {name: by_name[name].program(by_name[name].own + new.rows) for name, new in found.items() if new.rows}
+        strong = {name: by_name[name].program(by_name[name].calls + new.calls) for name, new in found.items() if new.calls}
         passing = {name: [one for one in mutants[name] if before[mutant_id(name, one)].success] for name in strong}
         after = before | judge_mutants(passing, strong, folder / "strong", config)
         scores = {"original": mutation_report(mutants, before, equivalent), "strong": mutation_report(mutants, after, equivalent)}
@@ -141,8 +158,8 @@ def new_inputs_report(found: Mapping[str, NewInputs], scores: Mapping[str, Any],
                 "id": name,
                 "usable_generated_inputs": new.tried,
                 "new": [
-                    {"arguments": ", ".join(map(ascii, row)), "result": ascii(result), "kills": kills}
-                    for (row, result), kills in zip(new.rows, new.kills, strict=True)
+                    {"arguments": ", ".join(map(ascii, call.arguments)), "result": ascii(call.result), "kills": kills}
+                    for call, kills in zip(new.calls, new.kills, strict=True)
                 ],
                 "equivalent_mutants": new.equivalent,
             }
@@ -151,10 +168,11 @@ def new_inputs_report(found: Mapping[str, NewInputs], scores: Mapping[str, Any],
     }
 
 
-def _candidates(subjects: Mapping[str, Subject], found: Mapping[str, NewInputs], seed: int) -> dict[str, list[tuple[Row, Any]]]:
-    """Generated inputs of each sample with Java's results; none that it has already, and none on which Java throws."""
-    rows = {name: generated_inputs(subject.signature.param_types, subject.inputs, CANDIDATES, f"{seed} {name}") for name, subject in subjects.items()}
-    pool: dict[str, list[tuple[Row, Any]]] = {name: [] for name in subjects}
+def _candidates(subjects: Mapping[str, Subject], found: Mapping[str, NewInputs], seed: int) -> dict[str, list[Call]]:
+    """Calls of each sample with generated inputs; none that it has already, and none on which Java throws."""
+    own = {name: [call.arguments for call in subject.calls] for name, subject in subjects.items()}
+    rows = {name: generated_inputs(subject.signature.param_types, own[name], CANDIDATES, f"{seed} {name}") for name, subject in subjects.items()}
+    pool: dict[str, list[Call]] = {name: [] for name in subjects}
     left = list(subjects)
     for _ in range(_ATTEMPTS):
         methods = [JavaMethod(subjects[name].unit, subjects[name].signature.class_name, subjects[name].method, rows[name]) for name in left]
@@ -163,11 +181,11 @@ def _candidates(subjects: Mapping[str, Subject], found: Mapping[str, NewInputs],
             if answers.endless is not None:  # once more, without this input
                 del rows[name][answers.endless]
                 endless += [name] if rows[name] else []
-            known = {repr(row) for row, _ in found[name].rows}
+            known = {repr(call.arguments) for call in found[name].calls}
             for row, answer in zip(rows[name], answers.answers, strict=False):
                 with suppress(Unusable):
-                    if not answer.failure and repr(row) not in known:
-                        pool[name].append((row, converted(subjects[name].signature.return_type, answer.value)))
+                    if repr(row) not in known:
+                        pool[name].append(java_call(subjects[name].signature, row, answer))
         left = endless
         if not left:
             break
@@ -175,60 +193,60 @@ def _candidates(subjects: Mapping[str, Subject], found: Mapping[str, NewInputs],
 
 
 def _agreeing(
-    pool: Mapping[str, list[tuple[Row, Any]]], subjects: Mapping[str, Subject], right: Mapping[str, str], folder: Path, config: MutantsConfig
-) -> dict[str, list[tuple[Row, Any]]]:
+    pool: Mapping[str, list[Call]], subjects: Mapping[str, Subject], right: Mapping[str, str], folder: Path, config: MutantsConfig
+) -> dict[str, list[Call]]:
     """The pool without the inputs on which the right translation fails; found by halving the inputs that it fails on."""
-    agreeing: dict[str, list[tuple[Row, Any]]] = {name: [] for name in pool}
-    groups = [(name, rows) for name, rows in pool.items() if rows]
+    agreeing: dict[str, list[Call]] = {name: [] for name in pool}
+    groups = [(name, calls) for name, calls in pool.items() if calls]
     while groups:
-        tasks = {f"{name}.{number}": (name, rows) for number, (name, rows) in enumerate(groups)}
+        tasks = {f"{name}.{number}": (name, calls) for number, (name, calls) in enumerate(groups)}
         functions = {task: right[name] for task, (name, _) in tasks.items()}
-        verdicts = judge_functions(functions, {task: subjects[name].program(rows) for task, (name, rows) in tasks.items()}, folder, config)
+        verdicts = judge_functions(functions, {task: subjects[name].program(calls) for task, (name, calls) in tasks.items()}, folder, config)
         groups = []
-        for task, (name, rows) in tasks.items():
+        for task, (name, calls) in tasks.items():
             if verdicts[task].success:
-                agreeing[name] += rows
-            elif len(rows) > 1:
-                groups += [(name, rows[: len(rows) // 2]), (name, rows[len(rows) // 2 :])]
+                agreeing[name] += calls
+            elif len(calls) > 1:
+                groups += [(name, calls[: len(calls) // 2]), (name, calls[len(calls) // 2 :])]
     return agreeing
 
 
 def _killed(
-    tasks: Mapping[str, tuple[list[Mutant], list[tuple[Row, Any]]]], subjects: Mapping[str, Subject], folder: Path, config: MutantsConfig
+    tasks: Mapping[str, tuple[list[Mutant], list[Call]]], subjects: Mapping[str, Subject], folder: Path, config: MutantsConfig
 ) -> set[str]:
     """Which mutants fail on the inputs beside them, by `mutant_id`."""
-    programs = {name: subjects[name].program(rows) for name, (_, rows) in tasks.items()}
+    programs = {name: subjects[name].program(calls) for name, (_, calls) in tasks.items()}
     verdicts = judge_mutants({name: own for name, (own, _) in tasks.items()}, programs, folder, config)
     return {name for name, result in verdicts.items() if not result.success}
 
 
 def _place(
-    tasks: Mapping[str, tuple[list[Mutant], list[tuple[Row, Any]]]],
+    tasks: Mapping[str, tuple[list[Mutant], list[Call]]],
     found: Mapping[str, NewInputs],
     subjects: Mapping[str, Subject],
     folder: Path,
     config: MutantsConfig,
 ) -> None:
     """For each mutant find one input that kills it, by halving the inputs; mutants that one half kills all stay together."""
-    groups = [(name, own, rows) for name, (own, rows) in tasks.items() if own]
+    groups = [(name, own, calls) for name, (own, calls) in tasks.items() if own]
     while groups:
-        for name, own, rows in groups:
-            if len(rows) == 1:
-                found[name].rows += rows
+        for name, own, calls in groups:
+            if len(calls) == 1:
+                found[name].calls += calls
                 found[name].kills.append(len(own))
         groups = [group for group in groups if len(group[2]) > 1]
         functions, programs = {}, {}
-        for number, (name, own, rows) in enumerate(groups):
-            program = subjects[name].program(rows[: len(rows) // 2])
+        for number, (name, own, calls) in enumerate(groups):
+            program = subjects[name].program(calls[: len(calls) // 2])
             for mutant in own:
                 functions[f"{mutant_id(name, mutant)}.{number}"], programs[f"{mutant_id(name, mutant)}.{number}"] = mutant.source, program
         verdicts = judge_functions(functions, programs, folder, config)
         halves = []
-        for number, (name, own, rows) in enumerate(groups):
+        for number, (name, own, calls) in enumerate(groups):
             killed = [mutant for mutant in own if not verdicts[f"{mutant_id(name, mutant)}.{number}"].success]
             rest = [mutant for mutant in own if mutant not in killed]
-            middle = len(rows) // 2
-            halves += [(name, *half) for half in ((killed, rows[:middle]), (rest, rows[middle:])) if half[0]]
+            middle = len(calls) // 2
+            halves += [(name, *half) for half in ((killed, calls[:middle]), (rest, calls[middle:])) if half[0]]
         groups = halves
 
 
@@ -299,6 +317,11 @@ def _variant(kind: str, value: Any, column: Sequence[Any], chance: random.Random
 
 def _number_variant(kind: str, value: Any, column: Sequence[Any], chance: random.Random) -> Any:
     low, high = min(column), max(column)
+    if chance.random() < _WILD:
+        ends = low - high, 4 * high + 20
+        wild = chance.choice((-value, 10 * value, value // 10, 2 * high + 1, -high, _between(kind, min(ends), max(ends), chance)))
+        with suppress(Unusable):
+            return converted(kind, float(wild) if kind in REAL_TYPES else int(wild))
     choices = [value + 1, value - 1, chance.choice(column), 0, 1, 2, 3, chance.randint(0, 12), _between(kind, low, high, chance), -value]
     fitting = [choice for choice in choices if min(low, 0) <= choice <= max(high, 12)]
     chosen = chance.choice(fitting or [value])

@@ -1,9 +1,10 @@
 """Where the embedded default lies, and the settings of its edits, all chosen on the validation functions."""
 
-from pathlib import Path
 from typing import Any
 
-DATA = Path(__file__).parent.parent / "data" / "demo"
+from util.files import ROOT
+
+DATA = ROOT / "data" / "demo"
 LAYER = 5
 """The layer that is edited, of 0 to 5; its MLP has the transcoder."""
 

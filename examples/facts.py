@@ -50,6 +50,8 @@ RESULTS = "results.json"
 LAYER, SEED = 8, 0
 EPSILON = 1e-4
 SETTINGS = ValueSettings(learning_rate=0.5, steps=25)
+
+Fact = dict[str, Any]
 DOCUMENTATION_TOKENS, OWN_TEXTS, OWN_TEXT_TOKENS = 24_000, 128, 96
 """English text for the second moments and the transcoder: of Python's documentation, and written by the model itself."""
 HELD_OUT = 16
@@ -57,7 +59,8 @@ HELD_OUT = 16
 RECIPE = Recipe(expansion_factor=8, activation="topk", k=32, total_training_tokens=400_000)
 LIM = "10%"
 """TCPE's active columns: a feature's activation at the subject is at least this share of the largest."""
-FIRST = {
+
+FIRST: Fact = {
     "prompt": "{} is located in the city of",
     "subject": "The Eiffel Tower",
     "target_new": "Rome",
@@ -69,8 +72,6 @@ FIRST = {
     ],
 }
 SCORES = ("efficacy", "paraphrase", "neighbourhood")
-
-Fact = dict[str, Any]
 
 
 def documentation(tokenizer: PreTrainedTokenizerFast, tokens: int) -> list[str]:

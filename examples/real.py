@@ -79,7 +79,7 @@ def write_test_functions(benchmark: Path, parts: tuple[Part, ...], path: Path, c
 
 def write_texts(tokenizer: Any, path: Path) -> None:
     """Write prompts and reference answers of development functions, for the second moment of activations."""
-    lines = []
+    lines: list[str] = []
     for sample in load_functions(BENCHMARK):
         if part_of(sample.name) == "training" and len(lines) < TEXTS:
             java = natural_java(sample.java)
@@ -156,6 +156,8 @@ def run(kecode: Path | None) -> dict[str, Any]:
     }
     write_json(folder / "summary.json", summary)
     sys.stdout.write(table(summary, intervals=True))
+    if page := chain.report():
+        sys.stdout.write(f"to look at: {page}\n")
     return summary
 
 

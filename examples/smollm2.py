@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from util.cli import ArgumentParser
 from util.errors import CheckpointError, UserError
@@ -141,7 +141,7 @@ def _made_from(folder: Path, source: dict[str, str]) -> bool:
     return True
 
 
-def _save(model: torch.nn.Module, tokenizer: object, folder: Path, source: dict[str, str]) -> None:
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, source: dict[str, str]) -> None:
     """Write the model beside ``folder`` and rename it, so that a folder is whole or not there."""
     if folder.exists() and any(folder.iterdir()):
         raise CheckpointError(f"{folder} holds other files; remove it, or name another folder.")

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from huggingface.architectures import attention_of, down_projection, layer_of, mlp_norm_of, mlp_of, place_of
+from huggingface.architectures import architecture_of, attention_of, down_projection, layer_of, mlp_norm_of, mlp_of, place_of, submodule
 from huggingface.tokenization import Batch
 from util.errors import EditError
 
@@ -121,10 +121,10 @@ def _watch(model: PreTrainedModel, point: Point, keep: Callable[[Tensor], None])
     """Hand what passes at ``point`` to ``keep``; returns the hook's handle."""
     layer, attention = layer_of(model, point.layer), attention_of(model, point.layer)
     mlp = mlp_of(model, point.layer)
-    reads: dict[str, nn.Module | None] = {
+    reads: dict[str, nn.Module] = {
         "resid_pre": layer,
         "attn_in": attention,
-        "head_values": place_of(model, attention, "o_proj"),
+        "head_values": submodule(model, attention, architecture_of(model).o_proj),
         "resid_mid": mlp_norm_of(model, point.layer),
         "mlp_in": mlp,
         "neurons": down_projection(model, point.layer),

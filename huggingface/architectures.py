@@ -139,8 +139,15 @@ def architecture_of(model: nn.Module) -> Architecture:
 
 
 def layers_of(model: nn.Module) -> nn.ModuleList:
-    """All transformer layers, in the order in which they run."""
-    return _place(model, model, architecture_of(model).layers)
+    """All transformer layers, in the order in which they run.
+
+    Raises:
+        UserError: if the model's row of the table names something else.
+    """
+    layers = submodule(model, model, path := architecture_of(model).layers)
+    if not isinstance(layers, nn.ModuleList):
+        raise UserError(f"The {path} of this {type(model).__name__} is no list of layers; correct the family's row in huggingface/architectures.py.")
+    return layers
 
 
 def layer_of(model: nn.Module, layer: int) -> nn.Module:
@@ -157,34 +164,34 @@ def layer_of(model: nn.Module, layer: int) -> nn.Module:
 
 def mlp_of(model: nn.Module, layer: int) -> nn.Module:
     """The MLP of a layer, or the transcoder that was spliced in its place."""
-    return _place(model, layer_of(model, layer), architecture_of(model).mlp)
+    return submodule(model, layer_of(model, layer), architecture_of(model).mlp)
 
 
 def mlp_norm_of(model: nn.Module, layer: int) -> nn.Module:
     """The norm whose output a layer's MLP reads."""
-    return _place(model, layer_of(model, layer), architecture_of(model).mlp_norm)
+    return submodule(model, layer_of(model, layer), architecture_of(model).mlp_norm)
 
 
 def post_mlp_norm(model: nn.Module, layer: int) -> nn.Module:
     """What a layer does with its MLP's output before it adds it to the residual stream; mostly nothing."""
     path = architecture_of(model).post_mlp_norm
-    return _place(model, layer_of(model, layer), path) if path else nn.Identity()
+    return submodule(model, layer_of(model, layer), path) if path else nn.Identity()
 
 
 def attention_of(model: nn.Module, layer: int) -> nn.Module:
     """The self-attention of a layer."""
-    return _place(model, layer_of(model, layer), architecture_of(model).attention)
+    return submodule(model, layer_of(model, layer), architecture_of(model).attention)
 
 
 def attention_norm_of(model: nn.Module, layer: int) -> nn.Module:
     """The norm whose output a layer's attention reads."""
-    return _place(model, layer_of(model, layer), architecture_of(model).attention_norm)
+    return submodule(model, layer_of(model, layer), architecture_of(model).attention_norm)
 
 
 def post_attention_norm(model: nn.Module, layer: int) -> nn.Module:
     """What a layer does with its attention's output before it adds it to the residual stream; mostly nothing."""
     path = architecture_of(model).post_attention_norm
-    return _place(model, layer_of(model, layer), path) if path else nn.Identity()
+    return submodule(model, layer_of(model, layer), path) if path else nn.Identity()
 
 
 def place_of(model: nn.Module, module: nn.Module, field: str) -> nn.Module | None:
@@ -194,22 +201,22 @@ def place_of(model: nn.Module, module: nn.Module, field: str) -> nn.Module | Non
         UserError: if it is named but not there.
     """
     path = getattr(architecture_of(model), field)
-    return _place(model, module, path) if path else None
+    return submodule(model, module, path) if path else None
 
 
 def is_parallel(model: nn.Module) -> bool:
     """Whether a layer's MLP reads the stream before the attention's output is added, as GPT-NeoX's does by default."""
     setting = architecture_of(model).parallel_residual
-    return bool(setting) and getattr(model.config, setting)
+    return setting is not None and getattr(model.config, setting)
 
 
 def down_projection(model: nn.Module, layer: int) -> nn.Module:
     """The projection that an edit changes: input = features or neurons, output = what the MLP writes."""
     mlp = mlp_of(model, layer)
-    return mlp.down_proj if isinstance(mlp, Transcoder) else _place(model, mlp, architecture_of(model).down_proj)
+    return mlp.down_proj if isinstance(mlp, Transcoder) else submodule(model, mlp, architecture_of(model).down_proj)
 
 
-def _place(model: nn.Module, module: nn.Module, path: str) -> nn.Module:
+def submodule(model: nn.Module, module: nn.Module, path: str) -> nn.Module:
     """The submodule of ``module`` at ``path``.
 
     Raises:
@@ -229,7 +236,7 @@ def decoder_weight(projection: nn.Module) -> Float[Tensor, "d_out d_in"]:
     Raises:
         EditError: for a weight that cannot be changed in place, since it is quantised or was offloaded.
     """
-    weight = projection.weight.detach()
+    weight = projection.get_parameter("weight").detach()
     if weight.is_meta:
         raise EditError("The weight to be edited is offloaded to the disk or the CPU; use --dtype bfloat16, or a --device_map that keeps its layer.")
     if not weight.is_floating_point():
@@ -242,5 +249,5 @@ def oriented_weight(projection: nn.Module) -> Float[Tensor, "d_out d_in"]:
 
     GPT-2's Conv1D stores [inputs, outputs]; the class decides, never the shape, since a square weight looks right both ways.
     """
-    weight = projection.weight.detach()
+    weight = projection.get_parameter("weight").detach()
     return weight.T if isinstance(projection, Conv1D) else weight

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from huggingface.architectures import architecture_of, attention_of, oriented_weight, place_of
+from huggingface.architectures import architecture_of, attention_of, oriented_weight, place_of, submodule
 from util.errors import UserError
 
 Angles = tuple[Float[Tensor, "row column rotated"], Float[Tensor, "row column rotated"]]
@@ -149,20 +149,19 @@ def attention_heads(model: PreTrainedModel, layer: int) -> AttentionHeads:
         UserError: if the model has no such layer, its row of the table is wrong, or its weights are quantised or offloaded.
     """
     places, attention = architecture_of(model), attention_of(model, layer)
-    o_proj = place_of(model, attention, "o_proj")
-    W_O, b_O = _matrix(o_proj)
+    W_O, b_O = _matrix(submodule(model, attention, places.o_proj))
     n_heads = model.config.num_attention_heads
     n_groups = getattr(model.config, "num_key_value_heads", None) or n_heads
     d_head = W_O.shape[1] // n_heads
     if places.qkv_proj:
-        fused = _matrix(place_of(model, attention, "qkv_proj"))
+        fused = _matrix(submodule(model, attention, places.qkv_proj))
         if places.qkv_order == "heads":
             parts = [[x.unflatten(0, (n_heads, 3, d_head))[:, which] for x in fused] for which in range(3)]
         else:
             blocks = [x.split([n_heads * d_head, n_groups * d_head, n_groups * d_head]) for x in fused]
             parts = [[x.unflatten(0, (-1, d_head)) for x in part] for part in zip(*blocks)]
     else:
-        projections = (_matrix(place_of(model, attention, field)) for field in ("q_proj", "k_proj", "v_proj"))
+        projections = (_matrix(submodule(model, attention, path)) for path in (places.q_proj, places.k_proj, places.v_proj))
         parts = [[x.unflatten(0, (-1, d_head)) for x in projection] for projection in projections]
     (W_Q, b_Q), (W_K, b_K), (W_V, b_V) = parts
     rotary = place_of(model, model, "rotary")
@@ -178,7 +177,7 @@ def attention_heads(model: PreTrainedModel, layer: int) -> AttentionHeads:
         b_O=b_O,
         query_norm=place_of(model, attention, "query_norm") or nn.Identity(),
         key_norm=place_of(model, attention, "key_norm") or nn.Identity(),
-        scaling=attention.scaling,
+        scaling=vars(attention)["scaling"],
         score_cap=getattr(attention, places.score_cap) if places.score_cap else None,
         window=_window(model, layer),
         angles=partial(rotary, **by_type) if rotary is not None else None,
@@ -194,7 +193,7 @@ def _matrix(projection: nn.Module) -> tuple[Float[Tensor, "d_out d_in"], Float[T
             "bfloat16, on one device."
         )
     bias = projection.bias
-    return weight, weight.new_zeros(len(weight)) if bias is None else bias.detach()
+    return weight, bias.detach() if isinstance(bias, Tensor) else weight.new_zeros(len(weight))
 
 
 def _window(model: PreTrainedModel, layer: int) -> int | None:

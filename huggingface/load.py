@@ -43,7 +43,7 @@ def load_model_and_tokenizer(
     disable_progress_bar()  # of loading weights, which takes seconds
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             name, dtype=getattr(torch, dtype), device_map=device_map, trust_remote_code=trust_remote_code
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
@@ -54,7 +54,7 @@ def load_model_and_tokenizer(
             f"The model {name} does not fit: --device_map {device_map} leaves part of it on the CPU or the disk, where it cannot be edited; use "
             "--dtype bfloat16, or more or larger devices."
         )
-    if not tokenizer.is_fast:
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UserError(f"The tokeniser of {name} has no character offsets (it is not a fast one); give a model with a tokenizer.json.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
@@ -63,7 +63,7 @@ def load_model_and_tokenizer(
     if device_map is None:
         device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         try:
-            model.to(device)
+            model.to(device)  # type: ignore[arg-type]  # transformers wraps it, which hides that it is a method
         except (RuntimeError, AssertionError) as error:
             first_line = str(error).partition("\n")[0]
             raise UserError(f"The model cannot be put on --device {device}: {first_line}") from error

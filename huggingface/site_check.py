@@ -70,9 +70,9 @@ def measure_sites(
     for text in texts:
         batch = pad([encode(tokenizer, text).ids[:max_tokens]], tokenizer.pad_token_id, model.device)
         found = read_activations(model, points, input_ids=batch.input_ids, use_cache=False)
-        predictions = {(other, read): adapted(norm(found[other, "resid_mid"]).to(device)) for (other, read), norm in inputs.items()}
+        predictions = {(other, read): adapted(norm(found[Point(other, "resid_mid")]).to(device)) for (other, read), norm in inputs.items()}
         for (other, sites), unexplained in pairs.items():
-            target = value_written(model, other, sites.writes, found[other, "mlp_out"])
+            target = value_written(model, other, sites.writes, found[Point(other, "mlp_out")])
             both = [x[0, 1:].to(device).double() for x in (predictions[other, sites.reads], target)]
             if ignores_the_mean(mlp_norm_of(model, other)):
                 both = [x - x.mean(-1, keepdim=True) for x in both]

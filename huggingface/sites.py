@@ -54,6 +54,22 @@ WRITES = {
 - ``added_normalized``: Gemma only, the output of ``post_norm`` before its weight.
 """
 
+ENCODED = {
+    "mlp_out": "mlp_out",
+    "mlp.hook_out": "mlp_out",
+    "hook_mlp_out": "added",
+    "added": "added",
+    "hook_attn_out": "attn_added",
+    "attn_added": "attn_added",
+    "hook_resid_pre": "resid_pre",
+    "resid_pre": "resid_pre",
+    "hook_resid_mid": "resid_mid",
+    "resid_mid": "resid_mid",
+    "hook_resid_post": "resid_post",
+    "resid_post": "resid_post",
+}
+"""Names of what a sparse autoencoder reads and writes again, and the point of ``huggingface/activations.py`` that each means."""
+
 _BLOCK = re.compile(r"^blocks\.(\d+)\.")
 
 
@@ -86,6 +102,23 @@ def known_sites(model: PreTrainedModel, layer: int) -> tuple[list[str], list[str
     norm, post_norm = norms_of(model, layer)
     reads = ["mlp_in", "normalized", "resid_mid"] + (["resid_mid_centred"] if ignores_the_mean(norm) else [])
     return reads, ["mlp_out"] + (["added", "added_normalized"] if post_norm is not None else [])
+
+
+def encoded_point(sites: Sites, model: PreTrainedModel, layer: int) -> str:
+    """The point of ``huggingface/activations.py`` that a sparse autoencoder with these sites stands at.
+
+    Raises:
+        UserError: if the model has no such layer.
+        CheckpointError: for a name that is not known, or two different ones.
+    """
+    layer_of(model, layer)
+    name = _BLOCK.sub("", sites.reads)
+    if sites.reads != sites.writes or name not in ENCODED:
+        raise CheckpointError(
+            f"The autoencoder reads {sites.reads} and writes {sites.writes}, which is not one of the places that are known; these are "
+            f"{', '.join(ENCODED)}."
+        )
+    return ENCODED[name]
 
 
 def resolve(sites: Sites, model: PreTrainedModel, layer: int) -> Sites:
@@ -124,9 +157,9 @@ def ignores_the_mean(norm: nn.Module) -> bool:
 def without_weight(norm: nn.Module, offset: float) -> nn.Module:
     """A copy of ``norm`` that only normalises; ``offset`` is what the norm adds to its weight."""
     bare = copy.deepcopy(norm)
-    bare.weight.fill_(1 - offset)
-    if getattr(bare, "bias", None) is not None:
-        bare.bias.zero_()
+    bare.get_parameter("weight").fill_(1 - offset)
+    if (bias := getattr(bare, "bias", None)) is not None:
+        bias.zero_()
     return bare
 
 
@@ -145,7 +178,7 @@ def writing_norm(model: PreTrainedModel, layer: int, writes: str) -> nn.Module |
         return post_norm
     if writes == "added":
         return nn.Identity()
-    return _Scale((post_norm.weight + architecture_of(model).norm_weight_offset).detach().clone())
+    return _Scale((post_norm.get_parameter("weight") + architecture_of(model).norm_weight_offset).detach().clone())
 
 
 def value_written(model: PreTrainedModel, layer: int, writes: str, mlp_out: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> Encoding:
         # Byte-level tokenisers leave the space of " int" out of the token's offsets: the token begins where the last one ended.
         start = min(start, previous_end)
         if start == end:  # and of a token of spaces at the text's very start they leave nothing
-            spaces = tokenizer.convert_ids_to_tokens(token)
+            spaces = tokenizer.convert_ids_to_tokens([token])[0]
             end += len(spaces) if not spaces.strip("Ġ") else 0
         spans.append((start, end))
         previous_end = max(previous_end, end)
@@ -72,7 +72,7 @@ def continuation(tokenizer: PreTrainedTokenizerFast, text: str, more: str) -> li
 
 def decode(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:
     """The text of ``ids`` without special tokens, spaces as they are."""
-    return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return tokenizer.batch_decode([ids], skip_special_tokens=True, clean_up_tokenization_spaces=False)[0]
 
 
 def pad(rows: list[list[int]], pad_id: int, device: torch.device | str, side: str = "left") -> Batch:

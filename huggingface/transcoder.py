@@ -1,4 +1,4 @@
-"""A transcoder: a sparse stand-in for one MLP, and its own file format."""
+"""A transcoder: a sparse stand-in for one MLP, and its own file format. A sparse autoencoder is one that writes where it reads."""
 
 import copy
 import hashlib
@@ -22,6 +22,12 @@ class Sites:
 
     reads: str = "mlp_in"
     writes: str = "mlp_out"
+
+
+    @property
+    def autoencoder(self) -> bool:
+        """Whether what is read is what is to be written."""
+        return self.reads == self.writes
 
 
 class TopK(nn.Module):
@@ -90,7 +96,7 @@ class Transcoder(nn.Module):
         A float32 matrix whose memory is laid out as the layer's weight is taken over, not copied.
         """
         with torch.device("meta"):
-            transcoder = cls(*W_enc.shape, W_dec.shape[1], sites=sites, skip=W_skip is not None)
+            transcoder = cls(len(W_enc), len(W_dec), W_dec.shape[1], sites=sites, skip=W_skip is not None)
         transcoder.activation = activation or nn.ReLU()
         bias = b_enc if b_dec is None else b_enc.double() - b_dec.double() @ W_enc.double()
         tensors = {"up_proj.weight": W_enc.T, "up_proj.bias": bias, "down_proj.weight": W_dec.T, "down_proj.bias": b_dec_out}
@@ -161,27 +167,38 @@ def transcoder_digest(config: Mapping[str, Any], weights: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.sha256(settings.encode())).hexdigest()
 
 
+def _saelens_architecture(transcoder: Transcoder) -> str:
+    """SAELens's name of what this is."""
+    jump = isinstance(transcoder.activation, JumpReLU)
+    if transcoder.sites.autoencoder:
+        return "jumprelu" if jump else "topk" if isinstance(transcoder.activation, TopK) else "standard"
+    return f"{'jumprelu_' if jump else ''}{'skip_' if transcoder.skip is not None else ''}transcoder"
+
+
 def save_transcoder(transcoder: Transcoder, folder: str | Path, **metadata: object) -> None:
     """Write a transcoder to ``folder`` in a layout that another library opens unchanged.
 
-    That is SAELens 6's for ReLU and JumpReLU, and EleutherAI sparsify's for TopK, which SAELens has no transcoder for.
+    That is SAELens 6's, but EleutherAI sparsify's for TopK transcoders, which SAELens has none of.
 
     Args:
         metadata: further entries of the configuration's ``metadata``, such as the model's name.
     """
     up, down, activation = transcoder.up_proj, transcoder.down_proj, transcoder.activation
-    jump, topk = isinstance(activation, JumpReLU), isinstance(activation, TopK)
-    if (jump and (activation.threshold < 0).any()) or (topk and (not activation.relu or up.in_features != down.out_features)):
+    jump, topk = activation if isinstance(activation, JumpReLU) else None, activation if isinstance(activation, TopK) else None
+    if (jump and (jump.threshold < 0).any()) or (topk and (not topk.relu or up.in_features != down.out_features)):
         raise NotImplementedError("Features below zero, and TopK between different widths, have no place in these formats.")
-    metadata = {"hook_name": transcoder.sites.reads, "hook_name_out": transcoder.sites.writes, **metadata}
-    if topk:
+    encodes = transcoder.sites.autoencoder
+    if encodes and transcoder.skip is not None:
+        raise NotImplementedError("An autoencoder with a linear path beside its features has no place in these formats.")
+    metadata = {"hook_name": transcoder.sites.reads, **({} if encodes else {"hook_name_out": transcoder.sites.writes}), **metadata}
+    if topk and not encodes:
         file = TOPK_WEIGHTS_FILE
         config = {
             "activation": "topk",
             "expansion_factor": up.out_features // up.in_features,
             "normalize_decoder": False,
             "num_latents": up.out_features,
-            "k": activation.k,
+            "k": topk.k,
             "multi_topk": False,
             "skip_connection": transcoder.skip is not None,
             "transcode": True,
@@ -192,10 +209,11 @@ def save_transcoder(transcoder: Transcoder, folder: str | Path, **metadata: obje
     else:
         file = WEIGHTS_FILE
         config = {
-            "architecture": f"{'jumprelu_' if jump else ''}{'skip_' if transcoder.skip is not None else ''}transcoder",
+            "architecture": _saelens_architecture(transcoder),
             "d_in": up.in_features,
             "d_sae": up.out_features,
-            "d_out": down.out_features,
+            **({"reshape_activations": "none"} if encodes else {"d_out": down.out_features}),
+            **({"k": activation.k, "rescale_acts_by_decoder_norm": False} if topk else {}),
             "dtype": str(up.weight.dtype).removeprefix("torch."),
             "device": "cpu",
             "apply_b_dec_to_input": False,
@@ -205,7 +223,7 @@ def save_transcoder(transcoder: Transcoder, folder: str | Path, **metadata: obje
         }
         tensors = {"W_enc": up.weight.T, "b_enc": up.bias, "W_dec": down.weight.T, "b_dec": down.bias}
         if jump:
-            tensors["threshold"] = activation.threshold
+            tensors["threshold"] = jump.threshold
     if transcoder.skip is not None:
         tensors["W_skip"] = transcoder.skip.weight
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -23,7 +23,7 @@ def adapt(transcoder: Transcoder, model: PreTrainedModel, layer: int) -> Transco
     found = (transcoder.d_in, transcoder.d_out)
     if found != (width, width):
         raise CheckpointError(f"The transcoder maps width {found[0]} to {found[1]}, but the model has width {width}; give the model's own.")
-    weight = down_projection(model, layer).weight
+    weight = down_projection(model, layer).get_parameter("weight")
     return transcoder.copy_to(weight.device, weight.dtype)
 
 
@@ -52,9 +52,9 @@ def splice_transcoder(model: PreTrainedModel, layer: int, transcoder: Transcoder
         CheckpointError: if the widths do not fit the model, or a site is not known.
     """
     places, sites = architecture_of(model), resolve(transcoder.sites, model, layer)
-    new = {places.mlp: adapt(transcoder, model, layer), places.mlp_norm: reading_norm(model, layer, sites.reads)}
-    if places.post_mlp_norm:
-        new[places.post_mlp_norm] = writing_norm(model, layer, sites.writes)
+    new: dict[str, nn.Module] = {places.mlp: adapt(transcoder, model, layer), places.mlp_norm: reading_norm(model, layer, sites.reads)}
+    if places.post_mlp_norm and (norm := writing_norm(model, layer, sites.writes)) is not None:
+        new[places.post_mlp_norm] = norm
     module = layer_of(model, layer)
     replaced = {place: module.get_submodule(place) for place in new}
     for place, part in new.items():

@@ -26,7 +26,7 @@ class _JumpReLU(torch.autograd.Function):
         return pre_activations * (pre_activations > threshold)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         pre_activations, threshold = ctx.saved_tensors
         near = near_threshold(pre_activations, threshold, ctx.bandwidth)
         grad_threshold = -threshold / ctx.bandwidth * (grad * near).sum(0)
@@ -41,7 +41,7 @@ class _CountActive(torch.autograd.Function):
         return (pre_activations > threshold).sum(1).to(pre_activations.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
         pre_activations, threshold = ctx.saved_tensors
         near = near_threshold(pre_activations, threshold, ctx.bandwidth)
         return None, -1 / ctx.bandwidth * (grad[:, None] * near).sum(0), None

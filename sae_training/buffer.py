@@ -1,6 +1,8 @@
 """A bounded pool of activations that is served in random order and filled up from the model."""
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -8,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from sae_training.hooked_model import Activations, HookedModel, pad_contexts
+from sae_training.hooked_model import Activations, HookedModel, pad_contexts, stands_in
+from sae_training.processes import Processes
 from util.progress import Progress
 
 Pair = tuple[Float[Tensor, "token d_in"], Float[Tensor, "token d_out"]]
@@ -18,7 +21,8 @@ class ActivationBuffer:
     """Serves batches of activations of the watched layers, the same tokens for all of them.
 
     Half of the pool is served, then the served half is overwritten with new activations and everything mixed anew, so that tokens of one
-    text are far apart (transcoder_circuits' store). Memory: ``capacity`` tokens, and those of one model batch.
+    text are far apart (transcoder_circuits' store). Memory: ``capacity`` tokens, those of one model batch a process, and half of
+    ``capacity`` again if they are read ahead.
 
     Args:
         contexts: endless contexts of token ids.
@@ -26,6 +30,8 @@ class ActivationBuffer:
         store_batch_size: contexts that the model reads at a time.
         keep_first_token: whether a context's first token is served.
         seed: of the order.
+        read_ahead: whether the model reads the next texts while the last ones are served. The batches are the same either way.
+        processes: who share the model's work.
     """
 
     def __init__(
@@ -38,39 +44,75 @@ class ActivationBuffer:
         store_batch_size: int,
         keep_first_token: bool,
         seed: int,
+        read_ahead: bool = False,
+        processes: Processes | None = None,
     ) -> None:
         self._model, self._tokenizer, self._contexts, self._device = model, tokenizer, contexts, device
         self._capacity, self._store_batch_size, self._keep_first = capacity, store_batch_size, keep_first_token
         self._generator = torch.Generator().manual_seed(seed)
+        self._processes = processes or Processes()
         self.pool: dict[int, Pair] = {}
-        self._pending: dict[int, Pair] = {}
+        self._waiting: deque[dict[int, Pair]] = deque()
         self._order = torch.arange(capacity)
         self._served = capacity
+        self._reader = ThreadPoolExecutor(1, "activations") if read_ahead else None
+        self._reading: Future[None] | None = None
 
     def fill(self) -> None:
         """Overwrite what was served with new activations, and mix."""
         free = self._order[: self._served].to(self._device)
-        done = 0
+        self.settle()
         with Progress(total=len(free), desc="activations", unit=" tokens", leave=False) as progress:
-            while done < len(free):
-                new = self._pending or self._next_activations()
-                taken = min(len(next(iter(new.values()))[0]), len(free) - done)
-                for layer, pair in new.items():
-                    pool = self.pool.setdefault(layer, tuple(part.new_empty(self._capacity, part.shape[1]) for part in pair))
-                    for target, part in zip(pool, pair):
-                        target[free[done : done + taken]] = part[:taken]
-                self._pending = {layer: (x[taken:].clone(), y[taken:].clone()) for layer, (x, y) in new.items() if len(x) > taken}
-                done += taken
-                progress.update(taken)
+            self._read(len(free), progress)
+        done = 0
+        while done < len(free):
+            new = self._waiting.popleft()
+            tokens = _tokens(new)
+            taken = min(tokens, len(free) - done)
+            for layer, (x, y) in new.items():
+                empty = x.new_empty(self._capacity, x.shape[1]), y.new_empty(self._capacity, y.shape[1])
+                for target, part in zip(self.pool.setdefault(layer, empty), (x, y)):
+                    target[free[done : done + taken]] = part[:taken]
+            if taken < tokens:
+                self._waiting.appendleft({layer: (x[taken:].clone(), y[taken:].clone()) for layer, (x, y) in new.items()})
+            done += taken
         self._order = torch.randperm(self._capacity, generator=self._generator)
         self._served = 0
+        if self._reader is not None:
+            self._reading = self._reader.submit(self._read_in_thread, self._capacity // 2, torch.get_num_threads())
 
-    def _next_activations(self) -> dict[int, Pair]:
-        batch = pad_contexts([next(self._contexts) for _ in range(self._store_batch_size)], self._tokenizer, self._device)
-        kept = batch.attention_mask.bool()
-        if not self._keep_first:
-            kept[:, 0] = False
-        return {layer: select(activations, kept) for layer, activations in self._model.activations(batch).items()}
+    def settle(self) -> None:
+        """Wait until the model is not read any more, so that it can be used for something else.
+
+        Raises:
+            What reading raised.
+        """
+        if self._reading is not None:
+            reading, self._reading = self._reading, None
+            reading.result()
+
+    def _read(self, tokens: int, progress: "Progress | None" = None) -> None:
+        """Read on until as many tokens wait."""
+        waiting = sum(map(_tokens, self._waiting))
+        while waiting < tokens:
+            for new in self._next_activations():
+                self._waiting.append(new)
+                waiting += _tokens(new)
+                if progress is not None:
+                    progress.update(_tokens(new))
+
+    def _read_in_thread(self, tokens: int, threads: int) -> None:
+        torch.set_num_threads(threads)  # which a new thread does not take over, and on which the last bits depend
+        self._read(tokens)
+
+    def _next_activations(self) -> list[dict[int, Pair]]:
+        """Those of as many batches of contexts as there are processes."""
+        batches = [[next(self._contexts) for _ in range(self._store_batch_size)] for _ in range(self._processes.count)]
+        batch = pad_contexts(batches[self._processes.rank], self._tokenizer, self._device)
+        kept = stands_in(batch, self._keep_first)
+        found = {layer: select(activations, kept, self._device) for layer, activations in self._model.activations(batch).items()}
+        parts = self._processes.gathered([part for pair in found.values() for part in pair])
+        return [dict(zip(found, zip(tensors[::2], tensors[1::2], strict=True), strict=True)) for tensors in parts]
 
     def next_batch(self, size: int) -> dict[int, Pair]:
         """``size`` tokens of the pool, float32: inputs and outputs of each watched layer."""
@@ -82,9 +124,10 @@ class ActivationBuffer:
 
     def state(self) -> dict[str, Any]:
         """Everything that decides which batches come; the tensors are not copied."""
+        self.settle()
         return {
             "pool": self.pool,
-            "pending": self._pending,
+            "waiting": list(self._waiting),
             "order": self._order,
             "served": self._served,
             "generator": self._generator.get_state(),
@@ -92,13 +135,21 @@ class ActivationBuffer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where ``state`` was."""
-        for name in ("pool", "pending"):
-            pairs = {int(layer): tuple(part.to(self._device) for part in pair) for layer, pair in state[name].items()}
-            setattr(self, name if name == "pool" else "_pending", pairs)
+
+        def on_device(pairs: dict[int, Pair]) -> dict[int, Pair]:
+            return {layer: (x.to(self._device), y.to(self._device)) for layer, (x, y) in pairs.items()}
+
+        self.pool, self._waiting = on_device(state["pool"]), deque(map(on_device, state["waiting"]))
         self._order, self._served = state["order"], state["served"]
         self._generator.set_state(state["generator"])
 
 
-def select(activations: Activations, kept: Tensor) -> Pair:
-    """The rows of the tokens in the mask ``kept``."""
-    return activations.inputs[kept].clone(), activations.outputs[kept].clone()
+def _tokens(activations: dict[int, Pair]) -> int:
+    """How many tokens' activations these are."""
+    return len(next(iter(activations.values()))[0])
+
+
+def select(activations: Activations, kept: Tensor, device: torch.device) -> Pair:
+    """The rows of the tokens in the mask ``kept``, on ``device``."""
+    inputs, outputs = (part[kept.to(part.device)].to(device) for part in activations)
+    return inputs, outputs

@@ -53,7 +53,11 @@ class Recipe:
     lr_scheduler_name: Literal["constantwithwarmup", "lineardecay"] = flag("lineardecay", "lineardecay falls to 0 over the last steps")
     lr_warm_up_steps: int = flag(100, "steps over which the learning rate rises from 0")
     lr_decay_share: float = flag(0.4, "lineardecay: share of the steps over which it falls")
+    matryoshka_widths: list[int] = flag(
+        [], "numbers of first features that must explain the output alone as well, rising; the loss is the mean over them and all features"
+    )
     train_batch_size: int = flag(1024, "tokens of one step")
+    accumulation_steps: int = flag(1, "parts in which a step's tokens are computed, to spare memory; batchtopk selects within each")
     total_training_tokens: int = flag(2_000_000, "tokens to train on; a shorter dataset is read again")
     encoder_dtype: Literal["float32", "bfloat16"] = flag("float32", "topk, batchtopk: type of the encoder's product")
     seed: int = flag(42, "seed of all randomness")
@@ -86,6 +90,8 @@ class Recipe:
             raise UserError(f"--lr_decay_share is a share, at most 1, not {self.lr_decay_share}.")
         if self.use_ghost_grads and self.selects:
             raise UserError(f"--use_ghost_grads belongs to --activation relu and jumprelu; {self.activation} has --revive.")
+        if self.matryoshka_widths != sorted(set(self.matryoshka_widths)) or min(self.matryoshka_widths, default=1) < 1:
+            raise UserError(f"--matryoshka_widths takes rising numbers of features, not {' '.join(map(str, self.matryoshka_widths))}.")
 
 
 _LEAST = {
@@ -93,6 +99,7 @@ _LEAST = {
     "k": 1,
     "k_aux": 1,
     "train_batch_size": 1,
+    "accumulation_steps": 1,
     "total_training_tokens": 1,
     "dead_feature_window": 1,
     "context_size": 2,
@@ -110,9 +117,14 @@ class TrainingConfig(Recipe):
 
     MODEL_NAME: str = flag("", "model folder in Hugging Face's format, or a model's name on the hub (required)")
     layer_num: list[int] = flag([], "number of the layer, counted from 0; several train one transcoder each on the same texts (required)")
-    dataset: str = flag("", "texts: a .txt, .jsonl, .csv or .parquet file, or a dataset on the hub, which is streamed (required)")
+    dataset: list[str] = flag([], "texts: .txt, .jsonl, .csv or .parquet files, or a dataset on the hub, which is streamed (required)")
     output_file_path: str = flag("", "folder for everything that this run writes (required)")
-    text_column: str | None = flag(None, "column of the texts; by default the first known of text, content, code, prompt")
+    text_column: str | None = flag(
+        None, "column of the texts, or of token ids; by default the first known of text, content, code, prompt, input_ids, tokens"
+    )
+    dataset_split: str = flag("train", "split of a dataset on the hub")
+    dataset_configuration: str | None = flag(None, "configuration of a dataset on the hub that has several")
+    shuffle_buffer: int = flag(0, "rows in memory among which the next text is drawn; by default texts come in their order")
     separate_texts: bool = flag(False, "a context is one text, cut at --context_size; by default texts are packed one behind the other")
     keep_first_token: bool = flag(False, "train on a context's first token too, whose activations are huge and depend on no text")
     hook_point: str = flag("mlp.hook_in", "what the transcoder reads, in TransformerLens's names, with or without blocks.LAYER.")
@@ -123,6 +135,9 @@ class TrainingConfig(Recipe):
     context_size: int = flag(128, "tokens of one context")
     store_batch_size: int = flag(32, "contexts that the model reads at a time")
     n_batches_in_buffer: int = flag(20, "such batches whose activations are kept and shuffled; half are replaced at a time")
+    read_ahead: bool = flag(False, "let the model read the next texts while the transcoder trains on the last; the result is the same")
+    finetuning_tokens: int = flag(0, "after the training go on with so many tokens towards the model's own predictions (KL divergence)")
+    finetuning_lr_share: float = flag(0.1, "with --finetuning_tokens: the rate at its start as a share of --lr; it falls to 0")
     n_evaluation_contexts: int = flag(64, "contexts at the beginning of the dataset that are kept for the evaluation")
     n_checkpoints: int = flag(3, "number of times that the training is evaluated and can be continued from; after the last no checkpoint stays")
     keep_checkpoints: bool = flag(False, "keep the transcoder of each checkpoint, in a folder of its step")
@@ -130,8 +145,10 @@ class TrainingConfig(Recipe):
     restart: bool = flag(False, "begin again even if there is a checkpoint")
     dtype: Literal["float32", "float16", "bfloat16"] = flag("float32", "type of the model's weights")
     device: str = flag("auto", "where the model and the transcoders are: auto, cpu, cuda, cuda:1, ...")
+    device_map: str | None = flag(None, "Hugging Face's map of the model over several devices, e.g. auto")
     trust_remote_code: bool = flag(False, "let code that comes with a model run")
     run_name: str | None = flag(None, "the run's name in WandB; by default the output folder's")
+    push_to_hub: str | None = flag(None, "repository on the hub, OWNER/NAME, that the finished transcoders are uploaded to; made if need be")
 
     @property
     def output(self) -> Path:
@@ -141,8 +158,32 @@ class TrainingConfig(Recipe):
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the weights: all fields but those about reporting and storing."""
-        free = ("output_file_path", "n_checkpoints", "keep_checkpoints", "wandb_log_frequency", "restart", "run_name")
+        free = (
+            "output_file_path",
+            "n_checkpoints",
+            "keep_checkpoints",
+            "read_ahead",
+            "wandb_log_frequency",
+            "restart",
+            "run_name",
+            "push_to_hub",
+        )
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in free}
+
+    @property
+    def autoencoder(self) -> bool:
+        """Whether what is read is what is to be written."""
+        return self.site(self.hook_point, 0) == self.site(self.out_hook_point, 0)
+
+    @property
+    def finetuning_steps(self) -> int:
+        """Number of optimizer steps behind the training."""
+        return -(-self.finetuning_tokens // (self.store_batch_size * self.context_size))
+
+    @property
+    def all_steps(self) -> int:
+        """Number of steps of the whole run."""
+        return self.steps + self.finetuning_steps
 
     def site(self, hook_point: str, layer: int) -> str:
         """``hook_point`` with its layer in front."""
@@ -159,6 +200,8 @@ class TrainingConfig(Recipe):
             block = re.match(r"blocks\.(\d+)\.", getattr(self, name))
             if block and self.layer_num != [int(block[1])]:
                 raise UserError(f"--{name} {getattr(self, name)} is not in --layer_num {' '.join(map(str, self.layer_num))}.")
+        if self.autoencoder and self.skip_connection:
+            raise UserError(f"--skip_connection would copy {self.hook_point} past the features; leave it out, or give another --out_hook_point.")
         half = self.n_batches_in_buffer * self.store_batch_size * (self.context_size - (not self.keep_first_token)) // 2
         if self.train_batch_size > half:
             raise UserError(

@@ -28,7 +28,7 @@ class ContextStream:
         self._texts, self._tokenizer, self._size, self._separate, self._first = texts, tokenizer, size, separate, first
         self._start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         self.row, self._pending = first, deque[int]()
-        self._iterator: Iterator[str] | None = None
+        self._iterator: Iterator[Any] | None = None
         self._gave = False
         self.passes = 0
 
@@ -68,13 +68,26 @@ class ContextStream:
         """What is missing in front of the ids of a packed text."""
         return [self._start] if self._start is not None and ids and ids[0] != self._start else []
 
+    def _checked(self, ids: list[int]) -> list[int]:
+        """Token ids of the dataset itself.
+
+        Raises:
+            UserError: if the model cannot have been meant.
+        """
+        if min(ids) < 0 or max(ids) >= len(self._tokenizer):
+            raise UserError(
+                f"{self._texts.name} holds the token {min(ids) if min(ids) < 0 else max(ids)}, but the model's vocabulary has "
+                f"{len(self._tokenizer)}; it was tokenised for another model: give texts."
+            )
+        return ids
+
     def _next_ids(self) -> list[int]:
         """The tokens of the next text; none at the end of a pass."""
         self._iterator = self._iterator or self._texts.read(self.row)
         text = next(self._iterator, None)
         if text is not None:
             self.row += 1
-            ids = encode(self._tokenizer, text).ids if text else []
+            ids = self._checked(text) if self._texts.are_ids and text else encode(self._tokenizer, text).ids if text else []
             return ids if self._separate else self._start_of(ids) + ids
         if not self._gave:
             what = "no text of two tokens" if self._separate else f"only {len(self._pending)} tokens, less than one context of {self._size}"

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from huggingface.transcoder import Transcoder
 from huggingface.unexplained import Unexplained
 from sae_training.buffer import select
-from sae_training.hooked_model import HookedModel, Replacement, pad_contexts, token_losses
+from sae_training.hooked_model import HookedModel, Replacement, pad_contexts, stands_in, token_losses
 from util.errors import UserError
 
 POOL_BATCH = 2048
@@ -87,7 +87,8 @@ class Evaluation:
         ce_loss_with_sae: the same with the transcoder in the place of the MLP.
         ce_loss_with_ablation: the same with the MLP's mean output in its place.
         loss_recovered: the share of the loss between ablation and model that the transcoder wins back; 1 is as good as the MLP;
-            None if the ablation changes nothing. Transcoder and mean stand in at every token, a context's first one included.
+            None if the ablation changes nothing. Transcoder and mean stand in at every token, a context's first one included; those of an
+            autoencoder only where it was trained.
     """
 
     fvu: float
@@ -140,14 +141,24 @@ def evaluate(
     meters = {layer: FitMeter(t.n_features) for layer, t in transcoders.items()}
     batches = [pad_contexts(contexts[i : i + batch_size], tokenizer, device) for i in range(0, len(contexts), batch_size)]
     for batch in batches:
-        kept = batch.attention_mask.bool()
-        if not keep_first_token:
-            kept[:, 0] = False
+        kept = stands_in(batch, keep_first_token)
         activations = model.activations(batch)
         for layer, transcoder in transcoders.items():
-            x, y = select(activations[layer], kept)
+            x, y = select(activations[layer], kept, device)
             features = transcoder.encode(x.float())
             meters[layer].add(transcoder.decode(features, x.float()), y, features)
+
+    def standing_in(layer: int, compute: Replacement) -> dict[int, Replacement]:
+        sites = model.sites[layer]
+
+        def replace(x: Float[Tensor, "row column d_in"]) -> Float[Tensor, "row column d_out"]:
+            written = compute(x.to(device, torch.float32)).to(x.device)
+            if sites.reads == sites.writes and not keep_first_token:
+                # Without its first token's own huge activations in the stream a model breaks down, whatever the other tokens are.
+                written = torch.cat([x[:, :1], written[:, 1:].to(x.dtype)], 1)
+            return written
+
+        return {layer: replace}
 
     def loss(replacements: dict[int, Replacement]) -> float:
         losses = [token_losses(model.logits(batch, replacements), batch).double() for batch in batches]
@@ -157,8 +168,8 @@ def evaluate(
     for layer, transcoder in transcoders.items():
         meter = meters[layer]
         mean = meter.mean.to(device=device, dtype=torch.float32)
-        spliced = loss({layer: lambda x, transcoder=transcoder: transcoder(x.float())})
-        ablated = loss({layer: lambda x, mean=mean: mean.expand(*x.shape[:-1], -1)})
+        spliced = loss(standing_in(layer, transcoder))
+        ablated = loss(standing_in(layer, _always(mean)))
         fired, tokens = meter.fired, meter.tokens
         for x in (pools or {}).get(layer, torch.empty(0)).split(POOL_BATCH):
             if len(x):
@@ -170,3 +181,8 @@ def evaluate(
         figures = Evaluation(meter.fvu, meter.l0, dead, len(frequency), meter.tokens, tokens, clean, spliced, ablated, recovered)
         results[layer] = figures, frequency
     return results
+
+
+def _always(mean: Float[Tensor, " d_out"]) -> Replacement:
+    """Writes the same for every token."""
+    return lambda x: mean.expand(*x.shape[:-1], -1)

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -45,7 +45,7 @@ class HookedModel(Protocol):
         """Run up to the last watched layer."""
 
     def logits(self, batch: Batch, replacements: Mapping[int, Replacement]) -> Float[Tensor, "row column vocabulary"]:
-        """Run the whole model, with what some layers' MLPs write computed from what they read; nothing stays replaced."""
+        """Run the whole model, with what some layers' MLPs write computed from what they read; nothing stays replaced. Gradients flow."""
 
 
 class BridgedModel:
@@ -81,12 +81,11 @@ class BridgedModel:
 
     def _name(self, point: str) -> str:
         """The name that a hook point has itself: TransformerLens has several for some."""
-        return self._bridge.hook_dict[point].name
+        return self._bridge.hook_dict[point].name or point
 
-    @torch.no_grad()
     def logits(self, batch: Batch, replacements: Mapping[int, Replacement]) -> Float[Tensor, "row column vocabulary"]:
         read: dict[str, Tensor] = {}
-        hooks = []
+        hooks: list[tuple[str | Callable[..., Any], Callable[..., Any]]] = []
         for layer, replace in replacements.items():
             source, target = (self._name(point) for point in (self.sites[layer].reads, self.sites[layer].writes))
 
@@ -117,9 +116,8 @@ class PlainModel:
     def activations(self, batch: Batch) -> dict[int, Activations]:
         points = {layer: (Point(layer, "mlp_in"), Point(layer, "mlp_out")) for layer in self.sites}
         found = read_activations(self._model, chain(*points.values()), input_ids=batch.input_ids, use_cache=False)
-        return {layer: Activations(*map(found.get, pair)) for layer, pair in points.items()}
+        return {layer: Activations(found[read], found[written]) for layer, (read, written) in points.items()}
 
-    @torch.no_grad()
     def logits(self, batch: Batch, replacements: Mapping[int, Replacement]) -> Float[Tensor, "row column vocabulary"]:
         with ExitStack() as stack:
             for layer, replace in replacements.items():
@@ -157,6 +155,14 @@ def _bridge_knows(model: PreTrainedModel) -> bool:
 def pad_contexts(contexts: Sequence[list[int]], tokenizer: PreTrainedTokenizerFast, device: Any) -> Batch:
     """Contexts as a batch, padded on the right: behind a causal model's back, so that no mask is needed."""
     return pad(list(contexts), tokenizer.pad_token_id, device, side="right")
+
+
+def stands_in(batch: Batch, first_token: bool) -> Bool[Tensor, "row column"]:
+    """Where a batch of contexts has tokens, with or without each context's first."""
+    kept = batch.attention_mask.bool()
+    if not first_token:
+        kept[:, 0] = False
+    return kept
 
 
 def token_losses(logits: Float[Tensor, "row column vocabulary"], batch: Batch) -> Float[Tensor, " predicted"]:

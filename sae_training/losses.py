@@ -28,7 +28,9 @@ def transcoder_losses(
 ) -> Losses:
     """The recipe's loss for scaled inputs and targets, at ``step`` counted from 0."""
     recipe = transcoder.recipe
-    mse = squared_errors(output.reconstruction, target, recipe.mse_norm).sum(1).mean()
+    # Matryoshka (Bussmann et al. 2025, arXiv 2503.17547): every prefix of the features is a dictionary of its own.
+    predictions = (*output.nested, output.reconstruction)
+    mse = torch.stack([squared_errors(prediction, target, recipe.mse_norm).sum(1).mean() for prediction in predictions]).mean()
     sparsity = auxiliary = torch.zeros((), device=x.device)
     overall = mse
     if not recipe.selects:
@@ -59,6 +61,7 @@ def sparsity_penalty(transcoder: TrainableTranscoder, output: Output) -> Float[T
     2025"; L0: Rajamanoharan et al. 2024, equation (9).
     """
     recipe = transcoder.recipe
+    assert output.features is not None and output.pre_activations is not None
     if recipe.activation == "jumprelu" and recipe.sparsity_penalty == "l0":
         return count_active(output.pre_activations.detach(), transcoder.threshold, recipe.jumprelu_bandwidth).mean()
     strength = output.features

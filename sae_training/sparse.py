@@ -61,7 +61,7 @@ class _TopKEncode(torch.autograd.Function):
         return values, indices
 
     @staticmethod
-    def backward(ctx: Any, grad_values: Tensor, _grad_indices: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_values: Tensor, _grad_indices: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, values, indices = ctx.saved_tensors
         grad_values = grad_values * (values > 0)
         with torch.enable_grad():

@@ -9,7 +9,9 @@ import json
 import logging
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,15 +47,20 @@ class Training:
     """
 
     def __init__(self, config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-        from huggingface.sites import resolve
+        from huggingface.sites import encoded_point, resolve
         from huggingface.transcoder import Sites
         from sae_training.buffer import ActivationBuffer
         from sae_training.checkpoint import load_checkpoint
         from sae_training.contexts import ContextStream
         from sae_training.hooked_model import hook_model
+        from sae_training.processes import Processes
         from util.texts import Texts
 
         self.config, self.tokenizer, self.device = config, tokenizer, model.device
+        self.processes = Processes()
+        for name in ("train_batch_size", "store_batch_size"):
+            if getattr(config, name) < self.processes.count:
+                raise UserError(f"--{name} {getattr(config, name)} is less than the {self.processes.count} processes, who could not share it.")
         layers = sorted(config.layer_num)
         self.figures: dict[int, Evaluation] = {}
         self.sites = {layer: Sites(config.site(config.hook_point, layer), config.site(config.out_hook_point, layer)) for layer in layers}
@@ -64,20 +71,37 @@ class Training:
             )
         for layer, sites in self.sites.items():
             # The table by which a transcoder is checked and put into a model, so that what is trained can be used.
-            resolve(sites, model, layer)
+            (encoded_point if config.autoencoder else resolve)(sites, model, layer)
         self.model = hook_model(config.MODEL_NAME, model, tokenizer, self.sites, config.hooks)
-        texts = Texts(config.dataset, config.text_column)
+        texts = Texts(
+            config.dataset,
+            config.text_column,
+            split=config.dataset_split,
+            configuration=config.dataset_configuration,
+            shuffle=config.shuffle_buffer,
+            seed=config.seed,
+            tokenized=True,
+        )
         held_out = ContextStream(texts, tokenizer, config.context_size, config.separate_texts)
         self.evaluation_contexts = [next(held_out) for _ in range(config.n_evaluation_contexts)]
         if held_out.passes:
             raise UserError(
-                f"{config.dataset} is too short for {config.n_evaluation_contexts} contexts to evaluate on; give more texts or fewer "
+                f"{texts.name} is too short for {config.n_evaluation_contexts} contexts to evaluate on; give more texts or fewer "
                 "--n_evaluation_contexts."
             )
         self.contexts = ContextStream(texts, tokenizer, config.context_size, config.separate_texts, first=held_out.row)
         capacity = config.n_batches_in_buffer * config.store_batch_size * (config.context_size - (not config.keep_first_token))
         self.buffer = ActivationBuffer(
-            self.model, tokenizer, self.contexts, self.device, capacity, config.store_batch_size, config.keep_first_token, config.seed
+            self.model,
+            tokenizer,
+            self.contexts,
+            self.device,
+            capacity,
+            config.store_batch_size,
+            config.keep_first_token,
+            config.seed,
+            config.read_ahead,
+            self.processes,
         )
         self.trainers: dict[int, LayerTrainer] = {}
         self.step = 0
@@ -98,7 +122,7 @@ class Training:
         else:
             self.buffer.fill()
         for layer in self.sites:
-            self.trainers[layer] = LayerTrainer(self.config, *self.buffer.pool[layer], layer=layer)
+            self.trainers[layer] = LayerTrainer(self.config, *self.buffer.pool[layer], layer=layer, processes=self.processes)
             if saved:
                 if layer not in saved["layers"]:
                     raise CheckpointError(f"The checkpoint in {self.config.output} has no layer {layer}; give --restart.")
@@ -118,23 +142,43 @@ class Training:
         from util.tracking import RunTracker
 
         config, started = self.config, time.perf_counter()
-        every = max(1, config.steps // config.n_checkpoints) if config.n_checkpoints else config.steps + 1
+        every = max(1, config.all_steps // config.n_checkpoints) if config.n_checkpoints else config.all_steps + 1
         name = config.run_name or config.output.name
-        with RunTracker(config.output, name, config.settings, keep_before=self.step) as tracker:
-            progress = Progress(range(self.step, config.steps), initial=self.step, total=config.steps, desc="training")
+        with RunTracker(config.output, name, config.settings, keep_before=self.step) if self.processes.first else nullcontext() as tracker:
+            progress = Progress(range(self.step, config.all_steps), initial=self.step, total=config.all_steps, desc="training")
             for step in progress:
-                batch = self.buffer.next_batch(config.train_batch_size)
                 report = step % config.wandb_log_frequency == 0
-                metrics = {layer: self.trainers[layer].train_step(*pair, report=report) for layer, pair in batch.items()}
-                if report:
+                metrics = self._train_step(report) if step < config.steps else self._finetune_step(report)
+                if report and tracker is not None:
                     tracker.log(step=step, **{f"layer_{layer}/{key}": value for layer, found in metrics.items() for key, value in found.items()})
-                    fvus = [found["metrics/fvu"] for found in metrics.values()]
-                    progress.set_postfix(fvu=" ".join(f"{fvu:.4f}" for fvu in fvus))
+                    if step < config.steps:
+                        progress.set_postfix(fvu=" ".join(f"{found['metrics/fvu']:.4f}" for found in metrics.values()))
                 self.step = step + 1
-                if self.step == config.steps or (self.step % every == 0 and self.step + every <= config.steps):
-                    self.export(tracker)
-                    self.save()
+                if self.step == config.all_steps or (self.step % every == 0 and self.step + every <= config.all_steps):
+                    self.buffer.settle()
+                    if self.processes.first:
+                        self.export(tracker)
+                        self.save()
+                    self.processes.wait()
         return time.perf_counter() - started
+
+    def _train_step(self, report: bool) -> dict[int, dict[str, float]]:
+        batch = self.buffer.next_batch(self.config.train_batch_size)
+        return {layer: self.trainers[layer].train_step(*pair, report=report) for layer, pair in batch.items()}
+
+    def _finetune_step(self, report: bool) -> dict[int, dict[str, float]]:
+        from sae_training.hooked_model import pad_contexts, stands_in
+
+        config = self.config
+        self.buffer.settle()
+        contexts = [next(self.contexts) for _ in range(config.store_batch_size)]
+        batch = pad_contexts(contexts[self.processes.part(len(contexts))], self.tokenizer, self.device)
+        left = (config.all_steps - self.step) / config.finetuning_steps
+        kept = stands_in(batch, config.keep_first_token or not config.autoencoder)
+        return {
+            layer: trainer.finetune_step(self.model, batch, kept, config.finetuning_lr_share * left * trainer.lr, report)
+            for layer, trainer in self.trainers.items()
+        }
 
     def export(self, tracker: RunTracker | None = None) -> None:
         """Evaluate the transcoders as they are now, log the figures, and write them where the finished ones belong.
@@ -161,8 +205,8 @@ class Training:
         )
         self.figures = {layer: figures for layer, (figures, _) in results.items()}
         if tracker is not None:
-            figures = {f"layer_{layer}/{key}": value for layer, found in results.items() for key, value in logged(*found).items()}
-            tracker.log(step=self.step - 1, **figures)
+            named = {f"layer_{layer}/{key}": value for layer, found in results.items() for key, value in logged(*found).items()}
+            tracker.log(step=self.step - 1, **named)
         outputs = [config.output] + ([config.output / f"step_{self.step:07d}"] if config.keep_checkpoints else [])
         for (layer, (figures, frequency)), output in product(results.items(), outputs):
             folder = output / layer_folder(config, layer).name
@@ -176,7 +220,7 @@ class Training:
                 evaluation=asdict(figures),
             )
             sparsity = {"log_feature_sparsity": (frequency + EPSILON).log10().float()}
-            write_atomically(folder / "log_feature_sparsity.safetensors", lambda path, sparsity=sparsity: save_file(sparsity, path))
+            write_atomically(folder / "log_feature_sparsity.safetensors", partial(save_file, sparsity))
 
     def finish(self) -> dict[int, Evaluation]:
         """The figures of the finished transcoders; evaluates and writes them if this run trained nothing."""
@@ -194,11 +238,18 @@ def train(config: TrainingConfig) -> dict[int, Evaluation]:
     Raises:
         UserError: for anything that the user can mend.
     """
-    with locked(config.output):
-        if (finished := _finished(config)) is not None:
+    from sae_training.processes import Processes, join_processes
+
+    device = join_processes() or config.device
+    with locked(config.output) if Processes().first else nullcontext():
+        figures = _finished(config)
+        if figures is None:
+            figures = _train(config, device)
+        else:
             logger.info("%s is finished; --restart trains it again", config.output)
-            return finished
-        return _train(config)
+        if config.push_to_hub and Processes().first:
+            push(config, config.push_to_hub)
+        return figures
 
 
 def _finished(config: TrainingConfig) -> dict[int, Evaluation] | None:
@@ -221,26 +272,50 @@ def _finished(config: TrainingConfig) -> dict[int, Evaluation] | None:
     return {int(name.removeprefix("layer_")): Evaluation(**figures) for name, figures in read_json(metrics, "the training's figures").items()}
 
 
-def _train(config: TrainingConfig) -> dict[int, Evaluation]:
-    """What ``train`` does in a folder that it has for itself."""
+def _train(config: TrainingConfig, device: str) -> dict[int, Evaluation]:
+    """What ``train`` does in a folder that it has for itself, or that its first process has."""
     from huggingface.load import load_model_and_tokenizer
     from sae_training.checkpoint import CHECKPOINT_FILE
     from util.seeds import set_seed
 
     set_seed(config.seed)
-    model, tokenizer = load_model_and_tokenizer(config.MODEL_NAME, config.device, config.dtype, trust_remote_code=config.trust_remote_code)
+    model, tokenizer = load_model_and_tokenizer(config.MODEL_NAME, device, config.dtype, config.device_map, config.trust_remote_code)
     training = Training(config, model.requires_grad_(False), tokenizer)
-    (config.output / "metrics.json").unlink(missing_ok=True)  # which stands for a training that has ended
-    write_json(config.output / "run.json", asdict(config))
+    writes = training.processes.first
+    if writes:
+        (config.output / "metrics.json").unlink(missing_ok=True)  # which stands for a training that has ended
+        write_json(config.output / "run.json", asdict(config))
     first = training.step
     seconds = training.run()
-    figures = training.finish()
-    write_json(config.output / "metrics.json", {f"layer_{layer}": asdict(found) for layer, found in figures.items()})
-    tokens = (config.steps - first) * config.train_batch_size
-    if tokens:
-        write_json(config.output / "timing.json", {"seconds": seconds, "tokens": tokens, "tokens_per_second": tokens / seconds})
-    (config.output / CHECKPOINT_FILE).unlink(missing_ok=True)
-    return figures
+    if writes:
+        figures = training.finish()
+        write_json(config.output / "metrics.json", {f"layer_{layer}": asdict(found) for layer, found in figures.items()})
+        tokens = (config.steps - min(first, config.steps)) * config.train_batch_size
+        if tokens:
+            write_json(config.output / "timing.json", {"seconds": seconds, "tokens": tokens, "tokens_per_second": tokens / seconds})
+        (config.output / CHECKPOINT_FILE).unlink(missing_ok=True)
+    training.processes.wait()
+    return training.figures
+
+
+def push(config: TrainingConfig, repository: str) -> None:
+    """Upload the finished transcoders to ``repository``, as ``hub:OWNER/NAME/layer_L`` names them; private if it is new.
+
+    Raises:
+        UserError: if that does not work; everything lies in the output folder then.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        api = HfApi()
+        api.create_repo(repository, private=True, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=config.output, allow_patterns=["layer_*/*", "metrics.json", "run.json"])
+    except Exception as error:  # of many kinds: the library's own and those of the network client that it happens to use
+        raise UserError(
+            f"The transcoders lie in {config.output}, but --push_to_hub {repository} failed ({' '.join(str(error).split())[:200]}); log in "
+            "(hf auth login), look at the name and give the same command again."
+        ) from error
+    logger.info("The transcoders are on the hub: hub:%s/layer_%d", repository, config.layer_num[0])
 
 
 def main() -> None:

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from huggingface.tokenization import Batch
 from huggingface.transcoder import Sites, Transcoder
 from sae_training.activations import MLPActivations
 from sae_training.config import Recipe
 from sae_training.evaluation import FitMeter
+from sae_training.hooked_model import HookedModel
 from sae_training.losses import transcoder_losses
+from sae_training.processes import Processes
 from sae_training.transcoder import TrainableTranscoder
 from util.errors import CheckpointError, UserError
 from util.progress import Progress
@@ -32,11 +35,20 @@ class LayerTrainer:
         inputs: a sample of what the MLP reads, for scales and biases; its device is that of the training.
         outputs: a sample of what the MLP writes.
         layer: the layer's number, for messages.
+        processes: who share the work of each step.
     """
 
-    def __init__(self, recipe: Recipe, inputs: Float[Tensor, "token d_in"], outputs: Float[Tensor, "token d_out"], layer: int = 0) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        inputs: Float[Tensor, "token d_in"],
+        outputs: Float[Tensor, "token d_out"],
+        layer: int = 0,
+        processes: Processes | None = None,
+    ) -> None:
         generator = torch.Generator().manual_seed(recipe.seed + layer)
         self.recipe, self.layer, self.step = recipe, layer, 0
+        self.processes = processes or Processes()
         self.transcoder = TrainableTranscoder(recipe, inputs, outputs, generator)
         self.lr = recipe.lr or default_learning_rate(recipe, inputs.shape[1])
         groups = [{"params": [p for name, p in self.transcoder.named_parameters() if name != "log_threshold"], "factor": 1.0}]
@@ -45,7 +57,7 @@ class LayerTrainer:
         self._optimizer = torch.optim.Adam(groups, lr=self.lr, fused=True)
 
     def train_step(self, inputs: Float[Tensor, "token d_in"], outputs: Float[Tensor, "token d_out"], report: bool = True) -> dict[str, float]:
-        """One optimizer step on activations in the model's units.
+        """One optimizer step on activations in the model's units, the same for all processes, of which each computes its part.
 
         Returns:
             With ``report`` the step's figures under transcoder_circuits' names.
@@ -56,47 +68,121 @@ class LayerTrainer:
         transcoder, recipe = self.transcoder, self.recipe
         if recipe.decoder_norm == "unit":
             transcoder.normalize_decoder()
-        rate = learning_rate(recipe, self.step, self.lr)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
         x, target = inputs / transcoder.scale_in, outputs / transcoder.scale_out
-        output = transcoder(x)
-        losses = transcoder_losses(transcoder, x, target, output, self.step)
-        if not torch.isfinite(losses.overall):
+        own = self.processes.part(len(x))
+        losses = torch.zeros(4, device=x.device)
+        fired = torch.zeros_like(transcoder.dead)
+        reconstructions, active = [], torch.zeros((), device=x.device)
+        self._optimizer.zero_grad()
+        for part, aim in zip(x[own].chunk(recipe.accumulation_steps), target[own].chunk(recipe.accumulation_steps)):
+            output, share = transcoder(part), len(part) / len(x)
+            terms = transcoder_losses(transcoder, part, aim, output, self.step)
+            (terms.overall * share).backward()
+            losses += share * torch.stack([term.detach() for term in terms])
+            fired |= output.fired
+            active += share * output.l0
+            reconstructions.append(output.reconstruction.detach())
+        rate = learning_rate(recipe, self.step, self.lr)
+        self._update(losses, fired, rate)
+        if not report:
+            return {}
+        self.processes.add_up([active])
+        reconstruction = torch.cat([part for parts in self.processes.gathered([torch.cat(reconstructions)]) for part in parts])
+        errors = (reconstruction - target).square().sum(1)
+        variances = (target - target.mean(0)).square().sum(1)
+        explained = 1 - errors / variances.clamp(min=1e-12)
+        overall, mse, sparsity, auxiliary = losses.tolist()
+        return {
+            "losses/overall_loss": overall,
+            "losses/mse_loss": mse,
+            "losses/l1_loss": sparsity,
+            "losses/ghost_grad_loss": auxiliary,
+            "metrics/fvu": (errors.sum() / variances.sum().clamp(min=1e-12)).item(),
+            "metrics/explained_variance": explained.mean().item(),
+            "metrics/explained_variance_std": explained.std().item() if len(explained) > 1 else 0.0,
+            "metrics/l0": active.item(),
+            "metrics/l2_norm": (reconstruction.norm(dim=1).mean() * transcoder.scale_out).item(),
+            "metrics/l2_ratio": (reconstruction.norm(dim=1) / target.norm(dim=1).clamp(min=1e-12)).mean().item(),
+            "sparsity/dead_features": int(transcoder.dead.sum()),
+            "details/n_training_tokens": self.step * recipe.train_batch_size,
+            "details/current_learning_rate": rate,
+        }
+
+    def _update(self, losses: Float[Tensor, " terms"], fired: Bool[Tensor, " n_features"], rate: float) -> None:
+        """Step along the gradients of all processes' parts, whose losses and firing are added up in place.
+
+        Raises:
+            UserError: if the loss, the first of ``losses``, is not a number.
+        """
+        transcoder, recipe = self.transcoder, self.recipe
+        gradients = [parameter.grad for parameter in transcoder.parameters() if parameter.grad is not None]
+        counts = fired.long()
+        self.processes.add_up([losses, counts, *gradients])
+        if not torch.isfinite(losses[0]):
             raise UserError(
-                f"The loss of layer {self.layer} is {losses.overall.item()} at step {self.step}; "
+                f"The loss of layer {self.layer} is {losses[0].item()} at step {self.step}; "
                 f"give a smaller --lr than {self.lr:g}, and look for NaN in the model's activations."
             )
-        self._optimizer.zero_grad()
-        losses.overall.backward()
         if recipe.decoder_norm == "unit":
             transcoder.remove_parallel_gradient()
         if recipe.selects and recipe.revive == "bias":
             transcoder.pull_dead_biases()
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
         self._optimizer.step()
-        transcoder.count_silence(output.fired)
+        transcoder.count_silence(counts > 0)
+        if self.processes.count > 1:
+            self.processes.add_up([transcoder.cut])
+            transcoder.cut /= self.processes.count
         self.step += 1
-        if not report:
-            return {}
+
+    def finetune_step(
+        self, model: HookedModel, batch: Batch, kept: Bool[Tensor, "row column"], rate: float, report: bool = True
+    ) -> dict[str, float]:
+        """One step towards the model's own predictions with the transcoder in the MLP's place; ``batch`` is this process's part.
+
+        Half of the loss is that of a training step, half the divergence KL(model || model with the transcoder), scaled to be as large.
+
+        Args:
+            kept: where the transcoder stands in.
+            rate: of Adam.
+
+        Source: Karvonen 2025 (arXiv 2503.17272): a short finetuning behind an ordinary training.
+
+        Raises:
+            UserError: if the loss is not a number.
+        """
+        transcoder, real = self.transcoder, batch.attention_mask.bool()
+        if self.recipe.decoder_norm == "unit":
+            transcoder.normalize_decoder()
         with torch.no_grad():
-            errors = (output.reconstruction - target).square().sum(1)
-            variances = (target - target.mean(0)).square().sum(1)
-            explained = 1 - errors / variances.clamp(min=1e-12)
-            return {
-                "losses/overall_loss": losses.overall.item(),
-                "losses/mse_loss": losses.mse.item(),
-                "losses/l1_loss": losses.sparsity.item(),
-                "losses/ghost_grad_loss": losses.auxiliary.item(),
-                "metrics/fvu": (errors.sum() / variances.sum().clamp(min=1e-12)).item(),
-                "metrics/explained_variance": explained.mean().item(),
-                "metrics/explained_variance_std": explained.std().item() if len(explained) > 1 else 0.0,
-                "metrics/l0": output.l0.item(),
-                "metrics/l2_norm": (output.reconstruction.norm(dim=1).mean() * transcoder.scale_out).item(),
-                "metrics/l2_ratio": (output.reconstruction.norm(dim=1) / target.norm(dim=1).clamp(min=1e-12)).mean().item(),
-                "sparsity/dead_features": int(transcoder.dead.sum()),
-                "details/n_training_tokens": self.step * recipe.train_batch_size,
-                "details/current_learning_rate": rate,
-            }
+            clean = model.logits(batch, {})[real].float().log_softmax(-1)
+            read, written = model.activations(batch)[self.layer]
+        device = transcoder.W_dec.device
+        x, target = read[kept].to(device).float() / transcoder.scale_in, written[kept].to(device).float() / transcoder.scale_out
+        output = transcoder(x)
+
+        def replace(_read: Float[Tensor, "row column d_in"]) -> Float[Tensor, "row column d_out"]:
+            own = written.float().clone()
+            own[kept] = (output.reconstruction * transcoder.scale_out).to(own.device)
+            return own
+
+        replaced = model.logits(batch, {self.layer: replace})[real].float().log_softmax(-1)
+        divergence = torch.nn.functional.kl_div(replaced, clean, log_target=True, reduction="batchmean").to(device)
+        terms = transcoder_losses(transcoder, x, target, output, self.step)
+        tokens = real.sum().to(device)
+        self.processes.add_up([tokens])
+        share = real.sum().to(device) / tokens
+        sizes = share * torch.stack([terms.mse.detach(), divergence.detach()])
+        self.processes.add_up([sizes])
+        weight = sizes[0] / sizes[1].clamp(min=1e-12)
+        overall = terms.overall - terms.mse / 2 + weight * divergence / 2
+        self._optimizer.zero_grad()
+        (share * overall).backward()
+        losses = (share * overall.detach())[None]
+        self._update(losses, output.fired, rate)
+        names = ("losses/overall_loss", "losses/mse_loss", "losses/kl_divergence")
+        return dict(zip(names, [*losses.tolist(), *sizes.tolist()])) | {"details/current_learning_rate": rate} if report else {}
 
     def export(self, sites: Sites = Sites()) -> Transcoder:
         """The transcoder as it is now, in the model's units; float32 on the CPU."""

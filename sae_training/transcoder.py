@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -35,6 +35,7 @@ class Output(NamedTuple):
         pre_activations: dense; None for topk and batchtopk.
         fired: which features were active for at least one token.
         l0: mean number of active features a token.
+        nested: what the first features alone reconstruct, for each of the recipe's smaller widths.
     """
 
     reconstruction: Float[Tensor, "token d_out"]
@@ -42,6 +43,7 @@ class Output(NamedTuple):
     pre_activations: Float[Tensor, "token n_features"] | None
     fired: Bool[Tensor, " n_features"]
     l0: Float[Tensor, ""]
+    nested: tuple[Float[Tensor, "token d_out"], ...]
 
 
 class TrainableTranscoder(nn.Module):
@@ -62,6 +64,11 @@ class TrainableTranscoder(nn.Module):
         cut: float32 scalar, the running mean of batchtopk's smallest selected activation; its threshold when it is saved.
     """
 
+    scale_in: Float[Tensor, ""]
+    scale_out: Float[Tensor, ""]
+    steps_since_fired: Int[Tensor, " n_features"]
+    cut: Float[Tensor, ""]
+
     def __init__(
         self, recipe: Recipe, inputs: Float[Tensor, "token d_in"], outputs: Float[Tensor, "token d_out"], generator: torch.Generator
     ) -> None:
@@ -75,6 +82,8 @@ class TrainableTranscoder(nn.Module):
         d_in, d_out, n_features = inputs.shape[1], outputs.shape[1], recipe.expansion_factor * inputs.shape[1]
         if recipe.selects and recipe.k > n_features:
             raise UserError(f"--k {recipe.k} is more than the {n_features} features; give a smaller one or a larger --expansion_factor.")
+        if recipe.matryoshka_widths and recipe.matryoshka_widths[-1] >= n_features:
+            raise UserError(f"--matryoshka_widths must be below the {n_features} features, not {recipe.matryoshka_widths[-1]}.")
         if recipe.encoder_init == "transpose" and d_in != d_out:
             raise UserError(f"--encoder_init transpose needs equal widths, not {d_in} and {d_out}; give --encoder_init kaiming.")
         if recipe.use_ghost_grads and recipe.ghost_residual == "input" and d_in != d_out:
@@ -106,22 +115,25 @@ class TrainableTranscoder(nn.Module):
     @property
     def threshold(self) -> Float[Tensor, " n_features"]:
         """jumprelu's thresholds, above 0 by construction."""
+        assert self.log_threshold is not None
         return self.log_threshold.exp()
 
     def forward(self, x: Float[Tensor, "token d_in"]) -> Output:
         """Read scaled inputs."""
         recipe, centered = self.recipe, x - self.b_dec
+        widths = [*recipe.matryoshka_widths, len(self.W_dec)]
         if recipe.selects:
             features = pre = None
             k = recipe.k if recipe.activation == "topk" else min(SHARE_OF_ONE_TOKEN * recipe.k, len(self.W_dec))
             active = encode_top_k(centered, self.W_enc, self.b_enc, k, getattr(torch, recipe.encoder_dtype))
             positive = active.values > 0
-            if recipe.activation == "topk":
-                decoded = decode_active(active, self.W_dec)
-            else:
+            if recipe.activation == "batchtopk":
                 positive &= largest_of_batch(active.values, recipe.k)
-                decoded = decode_ragged(active, positive, self.W_dec)
                 self._note_cut(active.values.detach()[positive])
+            if recipe.activation == "topk" and len(widths) == 1:
+                decoded = [decode_active(active, self.W_dec)]
+            else:
+                decoded = [decode_ragged(active, positive & (active.indices < width), self.W_dec) for width in widths]
             fired = torch.zeros(len(self.W_dec), dtype=torch.bool, device=x.device)
             fired[active.indices[positive]] = True
             l0 = positive.sum(1).float().mean()
@@ -134,12 +146,11 @@ class TrainableTranscoder(nn.Module):
                 features = jump_relu(pre, self.threshold, recipe.jumprelu_bandwidth)
                 is_active = pre > self.threshold
                 support = is_active | near_threshold(pre, self.threshold, recipe.jumprelu_bandwidth)
-            decoded = decode_masked(features, support, self.W_dec)
+            decoded = [decode_masked(features[:, :width], support[:, :width], self.W_dec[:width]) for width in widths]
             fired, l0 = is_active.any(0), is_active.sum(1).float().mean()
-        reconstruction = decoded + self.b_dec_out
-        if self.W_skip is not None:
-            reconstruction = reconstruction + linear(x, self.W_skip)
-        return Output(reconstruction, features, pre, fired, l0)
+        beside = self.b_dec_out if self.W_skip is None else self.b_dec_out + linear(x, self.W_skip)
+        *nested, reconstruction = (part + beside for part in decoded)
+        return Output(reconstruction, features, pre, fired, l0, tuple(nested))
 
     @torch.no_grad()
     def _note_cut(self, selected: Float[Tensor, " active"]) -> None:
@@ -163,16 +174,18 @@ class TrainableTranscoder(nn.Module):
     def pull_dead_biases(self) -> None:
         """Give the encoder biases of dead features a gradient that raises them: sooner or later each is among the largest for the token
         that it fits best, and learns from there on. Biases leave the features' directions apart, which a common loss does not."""
+        assert self.b_enc.grad is not None
         self.b_enc.grad[self.dead] = -BIAS_PULL
 
     @torch.no_grad()
     def normalize_decoder(self) -> None:
         """Give the decoder's rows length 1 again."""
-        self.W_dec /= self.W_dec.norm(dim=1, keepdim=True).clamp(min=SMALL)
+        self.W_dec.div_(self.W_dec.norm(dim=1, keepdim=True).clamp(min=SMALL))
 
     @torch.no_grad()
     def remove_parallel_gradient(self) -> None:
         """Take from each decoder row's gradient the part along the row, which the norm constraint would undo."""
+        assert self.W_dec.grad is not None
         unit = nn.functional.normalize(self.W_dec, dim=1)
         self.W_dec.grad -= (self.W_dec.grad * unit).sum(1, keepdim=True) * unit
 

@@ -110,9 +110,9 @@ class RunConfig:
             for name, value, least in (("layer_num", self.model.layer_num, 0), ("translation_batch_size", self.translation_batch_size, 1)):
                 if value < least:
                     raise UserError(f"--{name} must be given and at least {least}, not {value}.")
-        for name, value, least in (("max_length", self.judge.max_length, 1), ("threshold", self.judge.threshold, -1)):
-            if not value >= least:
-                raise UserError(f"--{name} must be at least {least}, not {value}.")
+        for name, limit, lowest in (("max_length", self.judge.max_length, 1), ("threshold", self.judge.threshold, -1)):
+            if not limit >= lowest:
+                raise UserError(f"--{name} must be at least {lowest}, not {limit}.")
         if (kind := self.edit.mlp_or_tc) is not None and (kind == "MLP") == bool(self.model.TC_layer_file):
             there = f"the transcoder {self.model.TC_layer_file} is edited" if kind == "MLP" else "without --TC_layer_file the MLP itself is edited"
             raise UserError(f"--mlp_or_tc {kind} does not fit: {there}; leave one of the two flags out, or name the right kind.")

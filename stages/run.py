@@ -9,6 +9,7 @@ from d_running.cluster import CLUSTER_CSV, Clustering, clustering_folder, read_c
 from d_running.evaluation import METRICS_FILE, check_comparable
 from d_running.judge import figures, judge
 from stages.config import RunConfig, run_flags
+from stages.pages import leave_report
 from stages.prepare import Prepared, prepare
 from stages.run_folder import TRANSLATIONS, open_run, write_timing
 from util.errors import BenchmarkError
@@ -25,19 +26,21 @@ Timed = Callable[[str], AbstractContextManager[None]]
 
 
 class Translator(Protocol):
-    """What translates in a run, ready to begin.
+    """What translates in a run, ready to begin."""
 
-    Attributes:
-        made_with: what the translations are made by, before any edit (see ``Clustering.made_with``).
-        content: stands for everything that they depend on, beside the flags (see ``open_run``).
-        metrics: what is known of it already.
-    """
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What the translations are made by, before any edit (see ``Clustering.made_with``)."""
 
-    made_with: dict[str, Any]
-    content: dict[str, Any]
-    metrics: Metrics
+    @property
+    def content(self) -> dict[str, Any]:
+        """Stands for everything that they depend on, beside the flags (see ``open_run``)."""
 
-    def translate(self, log: Callable[..., None]) -> Metrics:
+    @property
+    def metrics(self) -> Metrics:
+        """What is known of it already."""
+
+    def translate(self, log: Callable[..., None], /) -> Metrics:
         """Edit, write what is not translated yet to the run's folder, and return figures of the edit."""
 
 
@@ -88,6 +91,8 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
             if not config.method.edits:
                 publish(config, clustering)
         write_timing(config, seconds)
+        if not config.translate_only:
+            leave_report(config.output)
     return metrics | {"seconds": seconds}
 
 

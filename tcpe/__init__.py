@@ -11,23 +11,26 @@ What a researcher needs is in this namespace, and imported only when it is used:
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from util.errors import UserError
+from util.packages import explain_missing_packages
+
+explain_missing_packages()
+
 if TYPE_CHECKING:
     from tcpe.edits import load_edited
     from tcpe.model import Model, load, load_edit
     from tcpe.request import EditRequest
     from tcpe.update import Edit
-    from util.errors import UserError
 
 _HOMES = {
     "Edit": "tcpe.update",
     "EditRequest": "tcpe.request",
     "Model": "tcpe.model",
-    "UserError": "util.errors",
     "load": "tcpe.model",
     "load_edit": "tcpe.model",
     "load_edited": "tcpe.edits",
 }
-"""The module of each public name."""
+"""The module of each name that is imported when it is used."""
 
 __all__ = ["Edit", "EditRequest", "Model", "UserError", "load", "load_edit", "load_edited"]
 

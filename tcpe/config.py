@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tcpe.lim import Lim, parse_edit, parse_lim
 from util.errors import UserError
+from util.files import shipped
 from util.flags import check_choices, flag
 
 UPDATES = "updates"
@@ -33,7 +34,7 @@ class EditConfig:
 
     i: int | None = flag(None, "row of the edit request in --edit_sequence_path, counted from 0 (required, but for noKE)")
     more_edits: list[str] = flag([], "further rows whose saved updates TCPE applies too, each ROW, ROW:LIM or ROW:LIM:DECAY")
-    edit_sequence_path: str = flag("data/edit_requests.csv", "CSV of edit requests and their target clusters")
+    edit_sequence_path: str = flag(shipped("data/edit_requests.csv"), "CSV of edit requests and their target clusters")
     mlp_or_tc: str | None = flag(None, "kind of edit, MLP, TC_ef2, ...: names the requests' column; by default TC or MLP")
     fact_token: Literal["subject_last", "subject_first", "subject_first_after_last", "last"] = flag(
         "subject_last", "token at which the edit acts: of the subject, or the prompt's last one"

@@ -74,14 +74,13 @@ def save_edited(
         UserError: if the folder holds something, or cannot be written to.
         EditError: if an edit does not fit the model.
     """
-    from huggingface.architectures import mlp_of
     from huggingface.transcoder_adapter import spliced
     from tcpe.update import applied, check_fits, merge
 
     folder, merged = Path(folder).absolute(), merge(edits)
     layer = merged.layer
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is there already and not empty; give another --save_path.")
+        raise UserError(f"{folder} is there already and not empty; give another folder.")
     transcoder = _load_transcoder(transcoder_file, layer, sites) if transcoder_file else None
     description = {
         "MODEL_NAME": _absolute(model_name),
@@ -101,7 +100,7 @@ def save_edited(
                     if transcoder is None:
                         model.save_pretrained(temporary)
                     else:
-                        transcoder = copy.deepcopy(mlp_of(model, layer))
+                        transcoder = copy.deepcopy(_transcoder_of(model, layer))
         if full and transcoder is not None:
             _write_with_transcoder(temporary, model, tokenizer, transcoder, description)
             return
@@ -122,7 +121,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror}; give a --save_path that you may write to.") from error
+        raise UserError(f"Cannot write {folder}: {error.strerror}; give a folder that you may write to.") from error
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -130,7 +129,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
     except NotImplementedError as error:
         raise UserError(f"The edited transcoder cannot be saved: {error} Leave out --save_full.") from error
     except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror or error}; give another --save_path, or free some space.") from error
+        raise UserError(f"Cannot write {folder}: {error.strerror or error}; give another folder, or free some space.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -191,7 +190,7 @@ def load_edited(
         keys = ("MODEL_NAME", "layer_num", "TC_layer_file", "TC_sites", "dtype", "other_model")
         name, layer, transcoder, sites, saved, other_model = (description[key] for key in keys)
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / EDITED_FILE} is not whole ({error}); save it again with python -m tcpe.edits apply.") from error
+        raise CheckpointError(f"{folder / EDITED_FILE} is not whole ({error}); save it again.") from error
     full = name in (".", BASE)
     if full:
         name, transcoder = str(folder / name), transcoder and str(folder / transcoder)
@@ -200,10 +199,20 @@ def load_edited(
         own = splice_transcoder(model, layer, _load_transcoder(transcoder, layer, sites))
         setattr(model, _SPLICED, _Spliced(layer, own, tokenizer, description))
         # A method, so that a copy of the model saves itself and not the original.
-        model.save_pretrained = types.MethodType(_save_pretrained, model)
+        model.save_pretrained = types.MethodType(_save_pretrained, model)  # type: ignore[method-assign]
     if not full:
         apply(model, [MergedUpdate.load(folder / UPDATE)], other_model)
     return model, tokenizer
+
+
+def _transcoder_of(model: "PreTrainedModel", layer: int) -> "Transcoder":
+    """The transcoder that stands in a layer."""
+    from huggingface.architectures import mlp_of
+    from huggingface.transcoder import Transcoder
+
+    transcoder = mlp_of(model, layer)
+    assert isinstance(transcoder, Transcoder)
+    return transcoder
 
 
 def _put(model: "PreTrainedModel", layer: int, modules: "dict[str, nn.Module]") -> "dict[str, nn.Module]":
@@ -225,13 +234,11 @@ def _save_pretrained(model: "PreTrainedModel", save_directory: str | Path, **opt
     """
     if given := [name for name, value in options.items() if value is not None and not isinstance(value, bool)]:
         raise UserError(f"A model with a transcoder is saved whole, without {', '.join(given)}; leave that out.")
-    from huggingface.architectures import mlp_of
-
     folder, spliced = Path(save_directory).absolute(), getattr(model, _SPLICED)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already and not empty; give another folder.")
     description = spliced.description | {"dtype": str(model.dtype).removeprefix("torch.")}
-    transcoder = mlp_of(model, spliced.layer)
+    transcoder = _transcoder_of(model, spliced.layer)
     plain = copy.copy(model)
     del plain.save_pretrained
     there = _put(model, spliced.layer, spliced.own)
@@ -248,13 +255,12 @@ def bridge_edited(folder: str | Path, device: str = "auto", dtype: str | None = 
     Raises:
         UserError: as ``load_edited``, or if the bridge does not know the model or has no hook point at the transcoder's sites.
     """
-    from huggingface.architectures import mlp_of
     from huggingface.bridge import bridge_with_transcoder, bridged
 
     model, tokenizer = load_edited(folder, device, dtype)
     if not hasattr(model, _SPLICED):
         return bridged(model, tokenizer)
     spliced = getattr(model, _SPLICED)
-    transcoder = mlp_of(model, spliced.layer)
+    transcoder = _transcoder_of(model, spliced.layer)
     _put(model, spliced.layer, spliced.own)
     return bridge_with_transcoder(model, tokenizer, spliced.layer, transcoder)

@@ -49,7 +49,7 @@ def find_update(path: str | Path) -> Path:
     if Path(f"{stem}.safetensors").is_file():
         return stem
     if not path.is_dir():
-        raise CheckpointError(f"There is no saved update {path}; make one with --alg_name TCPE_pre --save_k_v_upd.")
+        raise CheckpointError(f"There is no saved update {path}; compute one with TCPE_pre or Model.edit.")
     found = updates_in(path, "*")
     if len(found) != 1:
         names = f"{len(found)}: {', '.join(stem.name for stem in found)}" if found else "none"
@@ -104,7 +104,7 @@ def list_updates(folders: Sequence[str], lim: Lim = 0.1) -> str:
             digest.update(name.encode() + array.tobytes())
         found.setdefault(digest.digest(), []).append(stem)
     if not found:
-        raise CheckpointError(f"There is no saved update under {', '.join(folders)}; make one with --alg_name TCPE_pre --save_k_v_upd.")
+        raise CheckpointError(f"There is no saved update under {', '.join(folders)}; compute one with TCPE_pre or Model.edit.")
     rows = [("update", "copies", "layer", "features", f"active at {lim}", "request")]
     for stem, *others in found.values():
         arrays, description = _arrays(stem), read_json(f"{stem}.json", "the saved update")
@@ -130,9 +130,9 @@ def _arrays(stem: Path) -> "dict[str, numpy.ndarray]":
     try:
         arrays = load_file(f"{stem}.safetensors")
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"The saved update {stem} is not whole ({error}); make it again with --alg_name TCPE_pre.") from error
+        raise CheckpointError(f"The saved update {stem} is not whole ({error}); compute it again with TCPE_pre or Model.edit.") from error
     if "key" not in arrays and "right" not in arrays:
-        raise CheckpointError(f"The saved update {stem} has no key; make it again with --alg_name TCPE_pre.")
+        raise CheckpointError(f"The saved update {stem} has no key; compute it again with TCPE_pre or Model.edit.")
     return arrays
 
 
@@ -162,10 +162,10 @@ def diff_updates(first: str, second: str, lim: Lim = 0.1) -> str:
     """
     from torch import cosine_similarity
 
-    from tcpe.update import MergedUpdate, shared_features
+    from tcpe.update import Edit, shared_features
 
-    edits = load_edit(first, lim), load_edit(second, lim)
-    if any(isinstance(edit, MergedUpdate) for edit in edits):
+    edits = [edit for edit in (load_edit(first, lim), load_edit(second, lim)) if isinstance(edit, Edit)]
+    if len(edits) < 2:
         raise UserError("A merged update has no key to compare; give the updates that it was merged from.")
     one, two = (edit.update for edit in edits)
     if (one.value_shift.shape, one.key.shape) != (two.value_shift.shape, two.key.shape):
@@ -217,7 +217,8 @@ def main() -> None:
     elif arguments.command == "show":
         sys.stdout.write("\n".join(show_update(update, arguments.lim) for update in arguments.updates))
     elif arguments.command == "diff":
-        sys.stdout.write(diff_updates(*arguments.updates, arguments.lim))
+        first, second = arguments.updates
+        sys.stdout.write(diff_updates(first, second, arguments.lim))
     else:
         _merge_or_apply(arguments)
 
@@ -248,8 +249,9 @@ def _merge_or_apply(arguments: argparse.Namespace) -> None:
             other_model=arguments.other_model,
         )
     sys.stdout.write(f"{len(merged.columns())} of {merged.right.shape[1]} columns of layer {merged.layer} changed\n")
-    if len(edits) > 1 and all(isinstance(edit, Edit) for edit in edits):
-        shared = shared_features(edits)
+    keyed = [edit for edit in edits if isinstance(edit, Edit)]
+    if len(keyed) == len(edits) > 1:
+        shared = shared_features(keyed)
         sys.stdout.write(f"active features: {shared['active_union']} in any update, {shared['active_intersection']} in all\n")
     sys.stdout.write(f"saved to {arguments.save_path}\n")
 

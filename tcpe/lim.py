@@ -38,7 +38,9 @@ def parse_edit(text: str, lim: Lim, decay: float) -> tuple[str, Lim, float]:
     Raises:
         UserError: for an impossible lim or decay.
     """
-    name, own_lim, own_decay = re.fullmatch(r"(.*?)(?::(top:[^:]*|[^:]*))?(?::([^:]*))?", text, re.DOTALL).groups()
+    match = re.fullmatch(r"(.*?)(?::(top:[^:]*|[^:]*))?(?::([^:]*))?", text, re.DOTALL)
+    assert match is not None  # since all of it may be missing
+    name, own_lim, own_decay = match.groups()
     try:
         divisor = float(own_decay or decay)
     except ValueError:

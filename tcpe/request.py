@@ -139,7 +139,7 @@ def load_request(path: str | Path, index: int, layer: int, mlp_or_tc: str) -> Ed
     if not isinstance(contexts, list) or not all(_is_context(context) for context in contexts):
         raise RequestError(f'The column contexts of row {index} in {path} must be a JSON list of {{"prompt": text, "target_new": text}}.')
     clusters = [name.strip() for name in row[column].split(";") if name.strip()]
-    return EditRequest(*(row[name] for name in needed[:-1]), clusters, contexts)
+    return EditRequest(row["Error"], row["brief_description"], row["prompt"], row["subject"], row["target_new"], clusters, contexts)
 
 
 def _is_context(value: object) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from tcpe.request import EditRequest, target_column
 from util.errors import CheckpointError, EditError
 from util.files import read_json
+from util.logs import ONCE
 
 logger = logging.getLogger(__name__)
 
@@ -80,5 +81,5 @@ def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[s
             "--save_path with the folder of one of them."
         )
     chosen = max(found, key=lambda stem: Path(f"{stem}.json").stat().st_mtime_ns)
-    logger.info("The update of the request %s is %s", request.error, chosen)
+    logger.info("The update of the request %s is %s", request.error, chosen, extra=ONCE)
     return chosen

@@ -72,9 +72,9 @@ class DamagedFile(Exception):
     """A file of the cache that is not what was written."""
 
 
-def _save(path: Path, tensors: dict[str, numpy.ndarray], **values: int | float) -> None:
+def _save(path: Path, arrays: dict[str, numpy.ndarray], **values: int | float) -> None:
     """Write arrays and numbers to one safetensors file, atomically, with a checksum."""
-    tensors = {name: torch.from_numpy(array) for name, array in tensors.items()}
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     # One entry only: safetensors writes several in any order, and the same command shall write the same bytes.
     metadata = {"values": json.dumps(values | {"crc32": _checksum(tensors)})}
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
@@ -100,7 +100,7 @@ def _load(path: Path) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
 def _checksum(tensors: dict[str, Tensor]) -> int:
     crc = 0
     for _, tensor in sorted(tensors.items()):
-        crc = zlib.crc32(tensor.numpy(), crc)
+        crc = zlib.crc32(tensor.numpy().data, crc)
     return crc
 
 
@@ -138,14 +138,14 @@ class DampedFactor:
         """
         if len(key) != self.n_features:
             raise EditError(f"The second moment is of {self.n_features} features, the key of {len(key)}: they are of different models.")
-        key = key.double().numpy()
-        silent = numpy.setdiff1d(numpy.flatnonzero(key), self.fired)
+        values = key.double().numpy()
+        silent = numpy.setdiff1d(numpy.flatnonzero(values), self.fired)
         if self.epsilon <= 0 and len(silent):
             raise EditError(f"{len(silent)} features of the key never fire in the second moment's texts; give an --epsilon above 0.")
         solution = numpy.zeros(self.n_features)
-        solution[self.fired] = self.cholesky.solve(key[self.fired])
+        solution[self.fired] = self.cholesky.solve(values[self.fired])
         # Where C is zero, epsilon alone is left of the matrix.
-        solution[silent] = key[silent] / self.epsilon if self.epsilon > 0 else 0
+        solution[silent] = values[silent] / self.epsilon if self.epsilon > 0 else 0
         return torch.from_numpy(solution)
 
 
@@ -246,6 +246,7 @@ class SecondMomentSum:
 
     def save(self, path: Path) -> None:
         """Write what was added so far, none of it waiting, to a safetensors file."""
+        assert self._sum is not None
         _save(path, {"sum": self._sum.storage}, n_features=self._sum.n, n_tokens=self.n_tokens, n_texts=self.n_texts)
 
     def add(self, activations: Float[Tensor, "token n_features"]) -> None:
@@ -280,6 +281,7 @@ class SecondMomentSum:
     def settle(self) -> None:
         """Make the products that wait."""
         if self._waiting:
+            assert self._sum is not None
             features, values, counts = map(numpy.concatenate, zip(*self._waiting))
             self._waiting = []
             self._sum.add_sparse_gram(features, values, numpy.concatenate([[0], numpy.cumsum(counts)]).astype(numpy.int32))
@@ -408,8 +410,8 @@ def _cached(
             for file in path.parent.glob(f"{path.name}*"):
                 file.unlink()
     finished, partial = ([path.with_name(f"{path.name}{end}") for path in paths] for end in (".safetensors", "_part.safetensors"))
-    moments = [SecondMoment.load(file) for file in finished]
-    if missing := [number for number, moment in enumerate(moments) if moment is None]:
+    moments = {number: moment for number, file in enumerate(finished) if (moment := SecondMoment.load(file)) is not None}
+    if missing := [number for number in range(len(paths)) if number not in moments]:
         sums = [SecondMomentSum.load(partial[number]) for number in missing]
         if begun := min(total.n_texts for total in sums):
             logger.info("Continuing the second moment after %d of %d texts", begun, len(texts))
@@ -425,11 +427,12 @@ def _cached(
 
         _add_texts(model, tokenizer, [sites[number] for number in missing], sums, texts, BATCH_TOKENS, checkpoint)
         for number, total in zip(missing, sums):
-            total.mean().save(finished[number])
+            moment = total.mean()
+            moment.save(finished[number])
             partial[number].unlink(missing_ok=True)
             # Read from the disk, it takes memory only while it is used.
-            moments[number] = SecondMoment.load(finished[number])
-    return moments
+            moments[number] = SecondMoment.load(finished[number]) or moment
+    return [moments[number] for number in range(len(paths))]
 
 
 def _cache_key(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, site: Site, texts: Sequence[str]) -> str:

@@ -27,6 +27,6 @@ def load_edits(task: Task) -> list[Edit]:
         if lim == -1:
             logger.warning("--lim -1 keeps all %d columns of the update of the request %s, as TCPE_pre does", columns, request.error)
         edits.append(edit)
-    for edit in together(edits):
-        edit.factors()
+    for joined in together(edits):
+        joined.factors()
     return edits

@@ -1,6 +1,6 @@
 """The rank-one update of a decoder weight: made from key and value, kept on disk, masked, merged, applied and taken back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,9 +76,10 @@ class RankOneUpdate:
             CheckpointError: if it is not there or not whole.
         """
         vectors, d_model, n_features, layer, details = _load(path, TENSORS)
+        value_shift, key_direction, key, weight_sample = vectors
         if [tuple(vector.shape) for vector in vectors[:3]] != [(d_model,), (n_features,), (n_features,)]:
-            raise CheckpointError(f"The vectors of {path} do not fit their description; make them again with --alg_name TCPE_pre.")
-        return cls(*vectors, layer, details)
+            raise CheckpointError(f"The vectors of {path} do not fit their description; compute it again with TCPE_pre or Model.edit.")
+        return cls(value_shift, key_direction, key, weight_sample, layer, details)
 
 
 @dataclass(frozen=True)
@@ -164,16 +165,16 @@ def _load(path: str | Path, names: Sequence[str], **missing: Tensor) -> tuple[li
     """Tensors, d_model, n_features, layer and details of what ``_save`` wrote; ``missing`` stands in for tensors that may be missing."""
     file = _with_suffix(path, ".safetensors")
     if not file.is_file():
-        raise CheckpointError(f"There is no saved update {file}; make it with --alg_name TCPE_pre --save_k_v_upd.")
+        raise CheckpointError(f"There is no saved update {file}; compute it with TCPE_pre or Model.edit.")
     details = read_json(_with_suffix(path, ".json"), "the saved update")
     try:
-        tensors = missing | load_file(file)
+        found = missing | load_file(file)
         layer, d_model, n_features = (int(details.pop(name)) for name in ("layer", "d_model", "n_features"))
-        tensors = [tensors[name] for name in names]
+        tensors = [found[name] for name in names]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"The saved update {file} is not whole ({error}); make it again with --alg_name TCPE_pre.") from error
+        raise CheckpointError(f"The saved update {file} is not whole ({error}); compute it again with TCPE_pre or Model.edit.") from error
     if not all(tensor.isfinite().all() for tensor in tensors):
-        raise CheckpointError(f"The saved update {file} holds numbers that are not finite; make it again with --alg_name TCPE_pre.")
+        raise CheckpointError(f"The saved update {file} holds numbers that are not finite; compute it again with TCPE_pre or Model.edit.")
     return tensors, d_model, n_features, layer, details
 
 
@@ -204,8 +205,8 @@ def make_update(
     if along.abs() < torch.finfo(torch.float32).tiny:
         raise EditError("The key and its direction are orthogonal; give a larger --epsilon.")
     now = weight.cpu().double() @ key.double()
-    if projection.bias is not None:
-        now += projection.bias.detach().cpu().double()
+    if isinstance(bias := projection.bias, Tensor):
+        now += bias.detach().cpu().double()
     shift = ((value.target.double() - now) / along).float()
     return RankOneUpdate(shift, direction, key, weight_sample(model, layer), layer, details)
 
@@ -272,6 +273,12 @@ class Edit:
         shares = shares / shares.sum()
         features = key.argsort(descending=True, stable=True)[:n].tolist()
         return [(feature, key[feature].item(), shares[feature].item()) for feature in features]
+
+    def only(self, features: Sequence[int]) -> "Edit":
+        """The same edit in the columns of these features and no others; its key has these alone, too."""
+        kept = torch.zeros_like(self.update.key)
+        kept[list(features)] = 1
+        return replace(self, update=replace(self.update, key=self.update.key * kept, key_direction=self.update.key_direction * kept), lim=0)
 
     @property
     def losses(self) -> list[dict[str, float]]:
@@ -403,14 +410,12 @@ def _in_one(edits: Sequence[AnyEdit]) -> MergedUpdate:
     return MergedUpdate(torch.cat(lefts, 1), torch.cat(rights), torch.cat(keys), first.weight_sample, first.layer, {"merged": parts})
 
 
-def together(edits: Sequence[WeightEdit]) -> list[WeightEdit]:
-    """``edits``, those with keys of one layer in one: edits of one weight are solved together (see ``joint``)."""
+def together(edits: Iterable[AnyEdit]) -> list[AnyEdit]:
+    """``edits``, those of one layer in one: edits of one weight are solved together (see ``joint``)."""
     of_layer: dict[int, list[AnyEdit]] = {}
     for edit in edits:
-        if isinstance(edit, AnyEdit):
-            of_layer.setdefault(edit.layer, []).append(edit)
-    others: list[WeightEdit] = [edit for edit in edits if not isinstance(edit, AnyEdit)]
-    return [group[0] if len(group) == 1 else _in_one(group) for group in of_layer.values()] + others
+        of_layer.setdefault(edit.layer, []).append(edit)
+    return [group[0] if len(group) == 1 else _in_one(group) for group in of_layer.values()]
 
 
 def apply(model: PreTrainedModel, edits: Sequence[WeightEdit], other_model: bool = False) -> list[Replaced]:
@@ -426,7 +431,9 @@ def apply(model: PreTrainedModel, edits: Sequence[WeightEdit], other_model: bool
     """
     for edit in edits:
         edit.check(model, other_model)
-    return write([change for edit in together(edits) for change in edit.changes(model)])
+    keyed = together(edit for edit in edits if isinstance(edit, AnyEdit))
+    others = (edit for edit in edits if not isinstance(edit, AnyEdit))
+    return write([change for edit in (*keyed, *others) for change in edit.changes(model)])
 
 
 @contextmanager

@@ -8,12 +8,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from util.errors import UserError
 from util.logs import LogHandler
+from util.packages import missing_package
 from util.version import VERSION
 
 # Read when torch is imported, which commands do later. Without it, torch's idle threads spin, and on a busy machine with few cores
@@ -21,7 +21,6 @@ from util.version import VERSION
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HELP_WIDTH = 120
-ROOT = Path(__file__).parent.parent
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -42,8 +41,8 @@ class ArgumentParser(argparse.ArgumentParser):
     """
 
     def __init__(self, *, examples: str = "", **options: Any) -> None:
-        options = {"formatter_class": _HelpFormatter, "allow_abbrev": False} | options
-        super().__init__(**options, epilog=f"examples:\n{examples.rstrip()}" if examples else None)
+        defaults: dict[str, Any] = {"formatter_class": _HelpFormatter, "allow_abbrev": False}
+        super().__init__(**defaults | options, epilog=f"examples:\n{examples.rstrip()}" if examples else None)
         self.add_argument("--version", action="version", version=f"TCPE {VERSION}", help="print the version and end")
 
     def error(self, message: str) -> NoReturn:
@@ -88,12 +87,10 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
         sys.stderr.write(f"error: {error}\n")
         code = 2
     except ModuleNotFoundError as error:
-        if not error.name or (ROOT / error.name.partition(".")[0]).exists():
+        sentence = missing_package(error)
+        if sentence is None:
             raise  # a module of our own that is not there is no user's mistake
-        sys.stderr.write(
-            f"error: The Python package {error.name} is missing in {sys.executable}: run ./setup.sh and use .venv/bin/python, or install "
-            "requirements.txt with pip.\n"
-        )
+        sys.stderr.write(sentence)
         code = 2
     except _Terminated:
         sys.stderr.write("terminated; the same command continues\n")

@@ -11,12 +11,20 @@ from typing import Any
 
 from util.errors import UserError
 
+ROOT = Path(__file__).parent.parent
+"""The folder of the rooms: the repository, or that of an installation."""
+
 # It can only be read by setting it, which would disturb other threads later.
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
+def shipped(path: str) -> str:
+    """Where ``path``, a file that comes with TCPE, lies as seen from the current folder."""
+    return path if Path.cwd() == ROOT else str(ROOT / path)
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file in the folder of ``path``, then rename it to ``path``.
 
     A reader, or a run that is killed in the middle, finds the old file or the new one, never a part.
@@ -40,6 +48,21 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         raise UserError(f"Cannot write {path}: {error.strerror}; free some space or name another folder.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Make ``folder``.
+
+    Raises:
+        UserError: if that is not possible, or nothing can be written there.
+    """
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"Cannot write to {folder}: {error.strerror}; give a folder that you may write to.") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

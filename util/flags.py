@@ -4,11 +4,16 @@ import argparse
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from util.errors import UserError
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance as Dataclass
+else:
+    Dataclass = object  # its protocol is there for type checkers only
+
+Config = TypeVar("Config", bound=Dataclass)
 
 
 def flag(
@@ -28,14 +33,15 @@ def flag(
     return dataclasses.field(**how, metadata={"help": help, "parse": parse, "choices": choices, "former_opposite": former_opposite})
 
 
-def part(cls: type, title: str, without: Collection[str] = ()) -> Any:
+def part(cls: type[Dataclass], title: str, without: Collection[str] = ()) -> Any:
     """A dataclass field that is a dataclass itself, whose fields are flags too, but for those in ``without``; the help calls them ``title``."""
     return dataclasses.field(default_factory=cls, metadata={"part": cls, "title": title, "without": without})
 
 
-def flags_of(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+def flags_of(cls: type[Dataclass]) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
     """The flags of the dataclass ``cls`` and its parts by name, each with its field and type; of those in several parts the first."""
-    hints, flags = get_type_hints(cls), {}
+    hints = get_type_hints(cls)
+    flags: dict[str, tuple[dataclasses.Field[Any], Any]] = {}
     for field in dataclasses.fields(cls):
         own = flags_of(field.metadata["part"]) if "part" in field.metadata else {field.name: (field, hints[field.name])}
         if field.metadata:
@@ -57,7 +63,7 @@ def from_flags(cls: type[Config], given: Mapping[str, Any]) -> Config:
     return cls(**values)
 
 
-def to_flags(config: Any) -> dict[str, Any]:
+def to_flags(config: Dataclass) -> dict[str, Any]:
     """The values of all flags of a dataclass and its parts, by name."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(config):
@@ -68,7 +74,7 @@ def to_flags(config: Any) -> dict[str, Any]:
     return values
 
 
-def titles(cls: type, own: str) -> dict[str, str]:
+def titles(cls: type[Dataclass], own: str) -> dict[str, str]:
     """Under which title the help lists each flag of the dataclass ``cls``: "required", its part's, or ``own`` if it is of no part."""
     named: dict[str, str] = {}
     for field in dataclasses.fields(cls):
@@ -81,7 +87,7 @@ def titles(cls: type, own: str) -> dict[str, str]:
 _PLACEHOLDERS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type, title: str = "options") -> None:
+def add_flags(parser: argparse.ArgumentParser, cls: type[Dataclass], title: str = "options") -> None:
     """Give ``parser`` one flag per field of the dataclass ``cls`` and its parts; a flag that is not given sets nothing.
 
     The help lists required flags first, then those of ``cls`` under ``title``, then those of each part. A bool is a switch, a Literal a
@@ -91,7 +97,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type, title: str = "options"
     order = {name: place for place, name in enumerate(dict.fromkeys(["required", title, *title_of.values()]))}
     groups = {name: parser.add_argument_group(name) for name in order if name in title_of.values()}
     for field, hint in flags_of(cls).values():
-        default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         kind = next((kind for kind in get_args(hint) if kind is not type(None)), hint)
         required = "(required" in field.metadata["help"]
         shown = "" if required or default in ("", None, False) or default == [] else f" (default: {default})"
@@ -120,7 +126,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type, title: str = "options"
             group.add_argument(f"--{former}", dest=field.name, action="store_false", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
-def check_choices(config: Any) -> None:
+def check_choices(config: Dataclass) -> None:
     """See that each field of the dataclass ``config`` that has choices has one of them; its parts see to theirs.
 
     Raises:

@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 import threading
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from tqdm import tqdm
@@ -13,20 +14,20 @@ logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 15.0
 
 
-class Progress(tqdm):
+class Progress(tqdm):  # type: ignore[type-arg]  # its stubs are generic, itself it is not
     """tqdm's bar with all its arguments; where stderr is no terminal it is a log line every 15 seconds, also if nothing is done meanwhile.
 
     Of bars within one another only the innermost says lines.
     """
 
-    _speaking: ClassVar[list[tqdm]] = []
+    _speaking: ClassVar[list["Progress"]] = []
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, iterable: Iterable[Any] | None = None, **options: Any) -> None:
         self._closed = threading.Event()
         if sys.stderr.isatty():
-            super().__init__(*arguments, **options)
+            super().__init__(iterable, **options)
             return
-        super().__init__(*arguments, **options, file=io.StringIO())
+        super().__init__(iterable, **options, file=io.StringIO())
         self._speaking.append(self)
         threading.Thread(target=self._speak, daemon=True).start()
 

@@ -1,14 +1,18 @@
 """What a run measured, step by step: always in a local file, and in WandB where that can be had."""
 
+import functools
 import json
 import logging
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from util.errors import UserError
 from util.logs import ONCE
+
+if TYPE_CHECKING:
+    import wandb
 
 logger = logging.getLogger(__name__)
 
@@ -62,24 +66,24 @@ def _lines_before(path: Path, step: int) -> list[str]:
     return [line for line in lines if line.endswith("}\n") and json.loads(line).get("step", step) < step]
 
 
-def _start_wandb(folder: Path, name: str, config: dict[str, Any]) -> Any | None:
+def _start_wandb(folder: Path, name: str, config: dict[str, Any]) -> "wandb.Run | None":
     """A WandB run, or None where it is switched off or broken."""
-    mode = os.environ.get("WANDB_MODE")
-    if mode == "disabled":
+    if os.environ.get("WANDB_MODE") == "disabled":
         return None
     try:
         import wandb
 
-        if mode is None and not wandb.login(prompt=False, verify=False):
+        mode: Literal["offline"] | None = None  # WANDB_MODE decides, else it is online
+        if "WANDB_MODE" not in os.environ and not wandb.login(prompt=False, verify=False):
             mode = "offline"
             logger.info("WandB is offline: there is no key (wandb login); the metrics are in each run's %s", METRICS_FILE, extra=ONCE)
         settings = wandb.Settings(console="off", silent=True, init_timeout=CONNECT_SECONDS)
-        arguments = {"project": PROJECT, "name": name, "dir": str(folder), "config": config, "settings": settings}
+        start = functools.partial(wandb.init, project=PROJECT, name=name, dir=str(folder), config=config, settings=settings)
         try:
-            return wandb.init(mode=mode, **arguments)
+            return start(mode=mode)
         except wandb.errors.CommError:
             logger.info("WandB is offline: it cannot be reached; the metrics are in each run's %s", METRICS_FILE, extra=ONCE)
-            return wandb.init(mode="offline", **arguments)
+            return start(mode="offline")
     except Exception as error:
         logger.info("WandB does not work here (%s); the metrics are in each run's %s", error, METRICS_FILE, extra=ONCE)
         return None

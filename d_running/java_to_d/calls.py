@@ -10,7 +10,7 @@ from d_running.java_to_d.d_expression import ADDITION, ASSIGNMENT, COMPARISON, L
 from d_running.java_to_d.expressions import ExpressionTranslator
 from d_running.java_to_d.limits import ASCII, UTF_16
 from d_running.java_to_d.spelling import holds_characters, order
-from d_running.java_to_d.syntax import root, stored_in
+from d_running.java_to_d.syntax import field_of, parent_of, root, stored_in, text_of
 from d_running.java_to_d.types import (
     BOOLEAN,
     BOXES,
@@ -49,6 +49,7 @@ _RULE_OF_CLASS = {
     "System.err": "printing",
     "System.out": "printing",
 }
+_GROWS_OR_SHRINKS = re.compile(r"(add|insert|offer|push|pop|poll|put|remove|clear)\w*")
 _PUTS = {"add", "addFirst", "addLast", "offer", "push", "put", "set"}
 _PLAIN_PATTERN = re.compile(r'"(?:[^\\.$|?*+()\[\]{}^"]|\\\\[.$|?*+()\[\]{}^])+"')
 _DESCENDING = re.compile(r"(Collections|Comparator)\.(<\w+>)?reverseOrder\(\)")
@@ -59,12 +60,12 @@ class CallTranslator(ExpressionTranslator):
     """Adds what `library` knows to the translation of expressions."""
 
     def _method_invocation(self, node: "Node") -> Expression:
-        owner, name = node.child_by_field_name("object"), node.child_by_field_name("name").text.decode()
+        owner, name = node.child_by_field_name("object"), text_of(field_of(node, "name"))
         if owner is None:
             if name not in self.methods:
                 raise unsupported(node)
             return Expression(f"{self.name(name)}({', '.join(str(self.value(child)) for child in _arguments(node))})", self.methods[name])
-        class_name = owner.text.decode()
+        class_name = text_of(owner)
         if owner.type in ("identifier", "field_access") and class_name.partition(".")[0] not in self.types and class_name[0].isupper():
             rule = _RULE_OF_CLASS.get(class_name, "wrappers")
             return self._by_rule(rule, node, class_name, lambda: self._static_call(node, class_name, name))
@@ -81,22 +82,24 @@ class CallTranslator(ExpressionTranslator):
         used = set(self.library)
         kind = translate().type
         self.library = used
-        arguments = ", ".join(child.text.decode() if _is_function(child) else str(self.value(child)) for child in _arguments(node))
-        return Expression(f"{owner}.{node.child_by_field_name('name').text.decode()}({arguments})", kind)
+        arguments = ", ".join(text_of(child) if _is_function(child) else str(self.value(child)) for child in _arguments(node))
+        return Expression(f"{owner}.{text_of(field_of(node, 'name'))}({arguments})", kind)
 
     def call(self, node: "Node", owner: Expression) -> Expression:
         """The method invocation ``node``, for the object ``owner``."""
-        name, nodes, kind = node.child_by_field_name("name").text.decode(), _arguments(node), owner.type
+        name, nodes, kind = text_of(field_of(node, "name")), _arguments(node), owner.type
         if kind.name == "[]":
             return self._array_call(node, owner, name)
         if name == "remove" and kind.name == "Iterator":
             raise unsupported(node)
-        if name in ("put", "remove") and kind.name in MAPS and node.parent.type not in ("expression_statement", "lambda_expression"):
+        if name in ("put", "remove") and kind.name in MAPS and parent_of(node).type not in ("expression_statement", "lambda_expression"):
             raise unsupported(node)  # the value that was there before
         if name == "sort" and kind.name in LISTS:
             return self._sorted(owner, [], nodes[0] if nodes and nodes[0].type != "null_literal" else None, kind.element)
         if name in ("computeIfAbsent", "merge") and kind.name in MAPS:
             return self._map_function(node, owner, name, nodes)
+        if owner.name in self.elements and _GROWS_OR_SHRINKS.fullmatch(name):
+            self.found.add(("alias", owner.name))
         methods, rule = library.methods_of(kind)
         arguments = [self.value(child) for child in nodes]
         if name == "remove" and kind.name in LISTS and len(arguments) == 1:
@@ -122,10 +125,10 @@ class CallTranslator(ExpressionTranslator):
             return self._membership(arguments[0], owner)
         if name == "toString" and (kind.name in LISTS | SETS or kind.name in BUILDERS or kind.is_number):
             return self.string(owner)
-        if name == "toCharArray" and node.parent.type == "enhanced_for_statement":
+        if name == "toCharArray" and parent_of(node).type == "enhanced_for_statement":
             return replace(owner, type=CHAR.with_brackets(1))
         result = _result(method.result, owner, arguments)
-        template = method.statement if method.statement and node.parent.type == "expression_statement" else method.d
+        template = method.statement if method.statement and parent_of(node).type == "expression_statement" else method.d
         if result.unboxed == CHAR and "Element" in template:
             template = f"cast(char) {template}"  # D's algorithms see code points
         return replace(
@@ -155,7 +158,7 @@ class CallTranslator(ExpressionTranslator):
 
     def _map_function(self, node: "Node", owner: Expression, name: str, nodes: list["Node"]) -> Expression:
         key, element = self.value(nodes[0]), owner.type.element
-        if name == "merge" and nodes[2].text.decode() in ("Integer::sum", "Long::sum"):
+        if name == "merge" and text_of(nodes[2]) in ("Integer::sum", "Long::sum"):
             return self.made("{0.owner}[{1}] = {0.owner}.get({1}, 0) + {2.operand}", element, owner, key, self.value(nodes[1]))
         body = nodes[1].child_by_field_name("body") if nodes[1].type == "lambda_expression" else None
         if name == "computeIfAbsent" and body is not None and body.type == "object_creation_expression":
@@ -226,7 +229,7 @@ class CallTranslator(ExpressionTranslator):
 
     def _utility(self, node: "Node", class_name: str, name: str, nodes: list["Node"]) -> Expression:
         """A static method of Arrays, Collections or System."""
-        if name == "sort":
+        if name in ("sort", "parallelSort"):
             comparator = nodes[-1] if len(nodes) in (2, 4) else None
             values = [self.value(child) for child in (nodes if comparator is None else nodes[:-1])]
             return self._sorted(values[0], values[1:], comparator, values[0].type.element)
@@ -265,18 +268,17 @@ class CallTranslator(ExpressionTranslator):
 
     def comparator(self, node: "Node", element: JavaType) -> str:
         """A D predicate "comes before" of a Java comparator for values of type ``element``."""
-        text = re.sub(r"\s", "", node.text.decode())
+        text = re.sub(r"\s", "", text_of(node))
         if _DESCENDING.fullmatch(text):
             return "(a, b) => a > b"
         if _ASCENDING.fullmatch(text):
             return "(a, b) => a < b"
         if node.type == "lambda_expression":
-            parameters, body = node.child_by_field_name("parameters"), node.child_by_field_name("body")
-            names = re.findall(r"(\w+)(?=\s*[,)])", parameters.text.decode())
-        elif node.type == "object_creation_expression" and (class_body := _child(node, "class_body")) is not None:
-            method = _child(class_body, "method_declaration")
-            parameters, body = method.child_by_field_name("parameters"), method.child_by_field_name("body")
-            names = [child.child_by_field_name("name").text.decode() for child in parameters.named_children]
+            parameters, body = field_of(node, "parameters"), field_of(node, "body")
+            names = re.findall(r"(\w+)(?=\s*[,)])", text_of(parameters))
+        elif (class_body := child_of(node, "class_body")) and (method := child_of(class_body, "method_declaration")):
+            parameters, body = field_of(method, "parameters"), field_of(method, "body")
+            names = [text_of(field_of(child, "name")) for child in parameters.named_children]
         else:
             raise unsupported(node)
         if len(names) != 2:
@@ -294,9 +296,13 @@ class CallTranslator(ExpressionTranslator):
     # New objects
 
     def _object_creation_expression(self, node: "Node") -> Expression:
-        written = type_of(node.child_by_field_name("type"))
-        if _child(node, "class_body") is not None:
-            raise unsupported(node)
+        if (body := child_of(node, "class_body")) is not None:
+            return self._filled(node, body)
+        return self._new_collection(node)
+
+    def _new_collection(self, node: "Node") -> Expression:
+        """A new object without regard to the body of an anonymous class."""
+        written = type_of(field_of(node, "type"))
         if written.name == "PriorityQueue":
             return self._new_priority_queue(node, written)
         arguments = [self.value(child) for child in _arguments(node)]
@@ -310,7 +316,7 @@ class CallTranslator(ExpressionTranslator):
         kind = written if written.arguments else JavaType(written.name, self._target_type(node).arguments)
         rule = "builders" if kind.name in BUILDERS else "lists" if kind.name in LISTS else "maps"
         if not self.on(rule):
-            diamond = "<>" if b"<>" in node.text else ""
+            diamond = "<>" if "<>" in text_of(node) else ""
             return Expression(f"new {written}{diamond}({', '.join(map(str, arguments))})", kind)
         copied = arguments[0] if arguments and not arguments[0].type.is_number else None
         if kind.name in BUILDERS:
@@ -332,10 +338,21 @@ class CallTranslator(ExpressionTranslator):
             return Expression(f"({spelled}).init", kind)
         return self.made("setOf({0.items})" if kind.name in SETS else "{0.owner}.dup", kind, copied)
 
+    def _filled(self, node: "Node", body: "Node") -> Expression:
+        """A new collection whose anonymous class calls its own methods: ``new HashMap<>() {{ put(1, 2); }}``."""
+        block = body.named_children[0] if len(body.named_children) == 1 else body
+        calls = [child.named_children[0] for child in block.named_children if child.type == "expression_statement"]
+        new = self._new_collection(node)
+        own = all(call.type == "method_invocation" and call.child_by_field_name("object") is None for call in calls)
+        if block.type != "block" or len(calls) != len(block.named_children) or not own or new.type.name not in LISTS | SETS | MAPS:
+            raise unsupported(node)
+        steps = "".join(f"{self.call(call, Expression('made', new.type)).text}; " for call in calls)
+        return Expression(f"(() {{ auto made = {new.text}; {steps}return made; }})()", new.type)
+
     def _new_priority_queue(self, node: "Node", written: JavaType) -> Expression:
         kind = written if written.arguments else JavaType(written.name, self._target_type(node).arguments)
         if not self.on("lists"):
-            return Expression(node.text.decode(), kind)
+            return Expression(text_of(node), kind)
         comparators = [child for child in _arguments(node) if _is_function(child)]
         if any(child not in comparators and not self.value(child).type.is_number for child in _arguments(node)):
             raise unsupported(node)  # a copy of another collection
@@ -344,23 +361,24 @@ class CallTranslator(ExpressionTranslator):
 
 
 def _arguments(node: "Node") -> list["Node"]:
-    return [child for child in node.child_by_field_name("arguments").named_children if "comment" not in child.type]
+    return [child for child in field_of(node, "arguments").named_children if "comment" not in child.type]
 
 
-def _child(node: "Node", kind: str) -> "Node | None":
+def child_of(node: "Node", kind: str) -> "Node | None":
+    """The first child of this kind."""
     return next((child for child in node.named_children if child.type == kind), None)
 
 
 def _is_function(node: "Node") -> bool:
     """Whether an argument is a function, such as a comparator."""
-    if node.type in ("lambda_expression", "method_reference") or _child(node, "class_body") is not None:
+    if node.type in ("lambda_expression", "method_reference") or child_of(node, "class_body") is not None:
         return True
-    return node.type == "method_invocation" and node.text.startswith((b"Collections.reverseOrder", b"Comparator."))
+    return node.type == "method_invocation" and text_of(node).startswith(("Collections.reverseOrder", "Comparator."))
 
 
 def _is_compared_with_zero(node: "Node") -> bool:
-    parent = node.parent
-    return parent.type == "binary_expression" and parent.child_by_field_name("right").text == b"0"
+    parent = parent_of(node)
+    return parent.type == "binary_expression" and text_of(field_of(parent, "right")) == "0"
 
 
 def _result(spelled: str, owner: Expression | None, arguments: list[Expression]) -> JavaType:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from d_running.java_to_d.d_expression import ADDITION, ASSIGNMENT, COMPARISON, LEVELS, PRIMARY, TERNARY, UNARY, Expression
 from d_running.java_to_d.limits import ASCII, UTF_16, combined, within
 from d_running.java_to_d.spelling import Spelling, holds_characters, needs_zeros
-from d_running.java_to_d.syntax import has_effect, is_stored, root
+from d_running.java_to_d.syntax import field_of, has_effect, is_stored, parent_of, root, text_of
 from d_running.java_to_d.types import (
     BOOLEAN,
     BOXES,
@@ -65,12 +65,14 @@ class ExpressionTranslator(Spelling):
         return handler(node)
 
     def _identifier(self, node: "Node") -> Expression:
-        name = node.text.decode()
+        name = text_of(node)
         if name not in self.types:
             raise BenchmarkError(f"The Java name {name} is used and not declared.")
         kind = self.types[name]
         if ("nullable", name) in self.facts:
             return Expression(f"*{self.name(name)}", kind.unboxed, UNARY)
+        if name in self.aliases:
+            return Expression(f"*{self.name(name)}", kind, UNARY, name=name)
         wide = ("wide", name) in self.facts
         limits = (UTF_16 if wide else ASCII) if kind.unboxed == CHAR else None
         return Expression(self.name(name), kind, limits=limits, wide=wide, name=name)
@@ -79,7 +81,7 @@ class ExpressionTranslator(Spelling):
         return self.value(node.named_children[0]).parenthesized()
 
     def _true(self, node: "Node") -> Expression:
-        return Expression(node.text.decode(), BOOLEAN)
+        return Expression(text_of(node), BOOLEAN)
 
     _false = _true
 
@@ -87,21 +89,21 @@ class ExpressionTranslator(Spelling):
         return Expression("null", NULL)
 
     def _string_literal(self, node: "Node") -> Expression:
-        return Expression(node.text.decode(), STRING)
+        return Expression(text_of(node), STRING)
 
     def _character_literal(self, node: "Node") -> Expression:
-        text = node.text.decode()
+        text = text_of(node)
         code = ord(ast.literal_eval(text))
         return Expression(text, CHAR, limits=(code, code), wide=code > ASCII[1])
 
     def _decimal_integer_literal(self, node: "Node") -> Expression:
-        text = node.text.decode().replace("l", "L")
+        text = text_of(node).replace("l", "L")
         value = int(text.rstrip("L").replace("_", ""))
         return Expression(text, LONG if text.endswith("L") else INT, limits=(value, value))
 
     def _hex_integer_literal(self, node: "Node") -> Expression:
         """Hexadecimal, octal and binary numbers, which Java lets reach into the sign; D has no octal ones."""
-        text = node.text.decode().replace("l", "L")
+        text = text_of(node).replace("l", "L")
         digits = text.rstrip("L").replace("_", "")
         octal = digits[0] == "0" and digits.isdigit()
         value = int(digits, 8 if octal else 0)
@@ -116,7 +118,7 @@ class ExpressionTranslator(Spelling):
     _octal_integer_literal = _binary_integer_literal = _hex_integer_literal
 
     def _decimal_floating_point_literal(self, node: "Node") -> Expression:
-        text = node.text.decode()
+        text = text_of(node)
         kind = named("float") if text[-1] in "fF" else DOUBLE
         if self.on("literals"):
             text = text.rstrip("dD")
@@ -124,8 +126,8 @@ class ExpressionTranslator(Spelling):
         return Expression(text, kind)
 
     def _binary_expression(self, node: "Node") -> Expression:
-        left_node, right_node = node.child_by_field_name("left"), node.child_by_field_name("right")
-        operator = node.child_by_field_name("operator").text.decode()
+        left_node, right_node = field_of(node, "left"), field_of(node, "right")
+        operator = text_of(field_of(node, "operator"))
         if operator in ("==", "!=") and "null_literal" in (left_node.type, right_node.type) and self.on("nulls"):
             return self._null_test(right_node if left_node.type == "null_literal" else left_node, operator)
         left, right = self.value(left_node), self.value(right_node)
@@ -184,14 +186,14 @@ class ExpressionTranslator(Spelling):
 
     def _null_test(self, node: "Node", operator: str) -> Expression:
         same = operator == "=="
-        name = node.text.decode()
+        name = text_of(node)
         if self.types.get(name, VOID).is_box:
             self.found.add(("nullable", name))
             return Expression(f"{self.name(name)} {'is' if same else '!is'} null", BOOLEAN, COMPARISON)
         if node.type == "method_invocation" and (owner := node.child_by_field_name("object")):
-            collection, method = self.value(owner), node.child_by_field_name("name").text.decode()
+            collection, method = self.value(owner), text_of(field_of(node, "name"))
             if method == "get" and collection.type.name in MAPS and self.on("maps"):
-                key = self.value(node.child_by_field_name("arguments").named_children[0])
+                key = self.value(field_of(node, "arguments").named_children[0])
                 return self._membership(key, collection, negated=same)
             if method in ("peek", "poll", "peekFirst", "peekLast") and self.on("lists"):
                 return Expression(f"{collection.owner}.length {operator} 0", BOOLEAN, COMPARISON)
@@ -226,8 +228,8 @@ class ExpressionTranslator(Spelling):
         return Expression(value.string, STRING)
 
     def _unary_expression(self, node: "Node") -> Expression:
-        operator = node.child_by_field_name("operator").text.decode()
-        value = self.value(node.child_by_field_name("operand"))
+        operator = text_of(field_of(node, "operator"))
+        value = self.value(field_of(node, "operand"))
         if operator == "!":
             if value.negation and value.level == COMPARISON:
                 return Expression(value.negation, BOOLEAN, COMPARISON)
@@ -244,16 +246,16 @@ class ExpressionTranslator(Spelling):
 
     def _update_expression(self, node: "Node") -> Expression:
         value = next(self.value(child) for child in node.children if child.is_named)
-        text = "".join(child.text.decode() if not child.is_named else value.cast for child in node.children)
+        text = "".join(text_of(child) if not child.is_named else value.cast for child in node.children)
         prefix = not node.children[0].is_named
         return Expression(text, value.type.unboxed, UNARY if prefix else PRIMARY, wide=value.wide)
 
     def _assignment_expression(self, node: "Node") -> Expression:
-        left_node, right_node = node.child_by_field_name("left"), node.child_by_field_name("right")
+        left_node, right_node = field_of(node, "left"), field_of(node, "right")
         left, right = self.value(left_node), self.value(right_node)
-        operator = node.child_by_field_name("operator").text.decode()
+        operator = text_of(field_of(node, "operator"))
         kind, name = left.type, root(left_node)
-        if ("nullable", name) in self.facts:
+        if ("nullable", name) in self.facts or text_of(left_node) in self.aliases:
             raise unsupported(node)
         if operator == "=":
             value = self.fits(right, kind, name)
@@ -277,8 +279,8 @@ class ExpressionTranslator(Spelling):
         return Expression(f"{left.text} {operator} {right.at(ASSIGNMENT)}", kind, ASSIGNMENT)
 
     def _ternary_expression(self, node: "Node") -> Expression:
-        condition = self.value(node.child_by_field_name("condition"))
-        yes, no = (self.value(node.child_by_field_name(part)) for part in ("consequence", "alternative"))
+        condition = self.value(field_of(node, "condition"))
+        yes, no = (self.value(field_of(node, part)) for part in ("consequence", "alternative"))
         kinds = {yes.type.unboxed, no.type.unboxed} - {NULL}
         kind = kinds.pop() if len(kinds) == 1 else None
         if kind is None:
@@ -293,7 +295,7 @@ class ExpressionTranslator(Spelling):
         return Expression(text, kind, TERNARY, limits=limits, wide=yes.wide or no.wide)
 
     def _array_access(self, node: "Node") -> Expression:
-        array, index = self.value(node.child_by_field_name("array")), self.value(node.child_by_field_name("index"))
+        array, index = self.value(field_of(node, "array")), self.value(field_of(node, "index"))
         if array.type.name not in ("[]", "List"):
             raise unsupported(node)
         kind = array.type.arguments[0]
@@ -301,7 +303,7 @@ class ExpressionTranslator(Spelling):
         return Expression(f"{array.owner}[{index}]", kind, limits=limits, wide=array.wide)
 
     def _cast_expression(self, node: "Node") -> Expression:
-        kind, value = type_of(node.child_by_field_name("type")), self.value(node.child_by_field_name("value"))
+        kind, value = type_of(field_of(node, "type")), self.value(field_of(node, "value"))
         if not kind.is_number or not (value.type.is_number):
             return value if value.type.name not in ("Object", "null") else replace(value, type=kind)
         if kind.is_box and kind.unboxed == value.type.unboxed:
@@ -331,9 +333,9 @@ class ExpressionTranslator(Spelling):
         return Expression(f"{brackets[0]}{elements}{brackets[1]}", NULL)
 
     def _array_creation_expression(self, node: "Node") -> Expression:
-        base = type_of(node.child_by_field_name("type"))
+        base = type_of(field_of(node, "type"))
         dimensions = node.children_by_field_name("dimensions")
-        unsized = sum(child.text.count(b"[") for child in dimensions if child.type == "dimensions")
+        unsized = sum(text_of(child).count("[") for child in dimensions if child.type == "dimensions")
         sizes = [self.value(child.named_children[0]) for child in dimensions if child.type == "dimensions_expr"]
         if base.name in LISTS | SETS | MAPS and not base.arguments:  # Java has no arrays of generic types
             base = self._target_type(node)
@@ -350,32 +352,34 @@ class ExpressionTranslator(Spelling):
             text = f"new {element}{'[]' * len(sizes)}{'[]' * unsized}({', '.join(map(str, sizes))})"
         else:
             text = f"new {element}{''.join(f'[{size}]' for size in sizes)}{'[]' * unsized}"
-        if needs_zeros(base) and not unsized and self.on("defaults") and not is_stored(node):
-            raise unsupported(node)
+        if needs_zeros(base) and not unsized and self.on("defaults") and not is_stored(node) and sizes[0].limits != (0, 0):
+            if len(sizes) > 1:
+                raise unsupported(node)
+            return self.made(f"resized!{element}(null, 0, {{0}})", kind, sizes[0])
         return Expression(text, kind, wide=holds_characters(kind) and self._is_for_wide(node))
 
     def _target_type(self, node: "Node") -> JavaType:
         """The type of what a new object is stored in, which the diamond takes over."""
-        parent = node.parent
+        parent = parent_of(node)
         if parent.type == "variable_declarator":
-            return type_of(parent.parent.child_by_field_name("type"))
+            return type_of(field_of(parent_of(parent), "type"))
         if parent.type == "assignment_expression":
-            return self.value(parent.child_by_field_name("left")).type
-        if parent.type == "argument_list" and (owner := parent.parent.child_by_field_name("object")) is not None:
+            return self.value(field_of(parent, "left")).type
+        if parent.type == "argument_list" and (owner := parent_of(parent).child_by_field_name("object")) is not None:
             return self.value(owner).type.element
         return VOID
 
     def _is_for_wide(self, node: "Node") -> bool:
         """Whether a new array is stored in a variable of wide characters."""
-        parent = node.parent
+        parent = parent_of(node)
         target = parent.child_by_field_name("name" if parent.type == "variable_declarator" else "left")
         return target is not None and ("wide", root(target)) in self.facts
 
     # Fields
 
     def _field_access(self, node: "Node") -> Expression:
-        owner, field = node.child_by_field_name("object"), node.child_by_field_name("field").text.decode()
-        box = owner.text.decode()
+        owner, field = field_of(node, "object"), text_of(field_of(node, "field"))
+        box = text_of(owner)
         if box in BOXES and box not in self.types:
             kind = named(BOXES[box])
             if not self.on("constants"):

@@ -30,9 +30,9 @@ Methods = dict[tuple[str, int], Method]
 """Methods by name and number of arguments."""
 
 
-def _methods(*rows: tuple[str, int, *tuple[str | None, ...]]) -> Methods:
+def _methods(*rows: tuple[str, int, str, str, *tuple[str | None, ...]]) -> Methods:
     """Rows of names, number of arguments, and what `Method` holds."""
-    return {(name, count): Method(*method) for names, count, *method in rows for name in names.split()}
+    return {(name, count): Method(d, result, *others) for names, count, d, result, *others in rows for name in names.split()}
 
 
 STRING = _methods(

@@ -20,7 +20,8 @@ D_KEYWORDS = frozenset(
 
 Facts = frozenset[tuple[str, str]]
 """What is known of names before a pass: "clash" (D's library has the name too and the function uses that), "wide" (holds characters
-beyond 127), "ordered" (a set or map that is walked along) and "nullable" (a box that is compared with null)."""
+beyond 127), "ordered" (a set or map that is walked along), "nullable" (a box that is compared with null) and "alias" (a collection that is
+taken out of another one, and changed)."""
 
 
 class Spelling:
@@ -29,6 +30,8 @@ class Spelling:
     Attributes:
         found: facts about names that this pass came upon; if there are new ones, another pass is needed.
         library: the names of D's library, and of helpers, that the translation uses.
+        elements: the variables that hold an element of another collection.
+        aliases: those of them that are a pointer to it in D, where collections are values.
     """
 
     def __init__(self, without: frozenset[str], facts: Facts, methods: Mapping[str, JavaType]) -> None:
@@ -39,6 +42,8 @@ class Spelling:
         self.library: set[str] = set()
         self.types: dict[str, JavaType] = {}
         self.parameters: set[str] = set()
+        self.elements: set[str] = set()
+        self.aliases: set[str] = set()
 
     def on(self, rule: str) -> bool:
         """Whether a rule is in force."""

@@ -8,11 +8,11 @@ code models really make. Statements are here, expressions in `expressions`, the 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from d_running.java_to_d.calls import CallTranslator
-from d_running.java_to_d.d_expression import ASSIGNMENT
+from d_running.java_to_d.calls import CallTranslator, child_of
+from d_running.java_to_d.d_expression import ASSIGNMENT, Expression
 from d_running.java_to_d.runtime import IMPORTS, helpers
 from d_running.java_to_d.spelling import Facts, needs_zeros
-from d_running.java_to_d.syntax import java_parser
+from d_running.java_to_d.syntax import field_of, java_parser, text_of
 from d_running.java_to_d.types import BUILDERS, LISTS, MAPS, SETS, VOID, JavaType, type_of, unsupported
 from util.errors import BenchmarkError
 
@@ -75,7 +75,7 @@ def translate_java(java: str, without: Iterable[str] = ()) -> str:
     tree = java_parser().parse(b"class C {\n" + java.encode() + b"\n}")
     if tree.root_node.has_error:
         raise BenchmarkError(f"This Java does not parse: {java.strip().splitlines()[0]!r}…" if java.strip() else "The Java source is empty.")
-    body = tree.root_node.children[0].child_by_field_name("body")
+    body = field_of(tree.root_node.children[0], "body")
     facts: Facts = frozenset()
     while True:  # what a later line tells about a name can change an earlier one
         translation = _Translation(without, facts, body)
@@ -103,7 +103,7 @@ class _Translation(CallTranslator):
         self.method_nodes = [node for node in self.members if node.type == "method_declaration"]
         if not self.method_nodes:
             raise BenchmarkError("The Java source holds no method to translate.")
-        methods = {node.child_by_field_name("name").text.decode(): type_of(node.child_by_field_name("type")) for node in self.method_nodes}
+        methods = {text_of(field_of(node, "name")): type_of(field_of(node, "type")) for node in self.method_nodes}
         super().__init__(without, facts, methods)
         self.result_type = VOID
         self.declared_names: set[str] = set()
@@ -128,12 +128,14 @@ class _Translation(CallTranslator):
 
     def declared(self, node: "Node", base: JavaType) -> str:
         """``type name`` of a declarator or parameter, where Java may write brackets behind the name."""
-        name = node.child_by_field_name("name").text.decode()
+        name = text_of(field_of(node, "name"))
         dimensions = node.child_by_field_name("dimensions")
-        brackets = dimensions.text.count(b"[") if dimensions else 0
+        brackets = text_of(dimensions).count("[") if dimensions else 0
         kind = base.with_brackets(brackets)
         self.types[name] = kind
         self.declared_names.add(name)
+        self.elements.discard(name)
+        self.aliases.discard(name)
         if kind.name == "PriorityQueue" or "Entry" in (kind.name, kind.element.name):
             return f"auto {self.name(name)}"
         behind = "[]" * brackets if not self.on("arrays") else ""
@@ -141,34 +143,43 @@ class _Translation(CallTranslator):
         return f"{spelled} {self.name(name)}{behind}"
 
     def method(self, node: "Node") -> str:
-        self.result_type = type_of(node.child_by_field_name("type"))
-        parameter_nodes = node.child_by_field_name("parameters").named_children
+        self.result_type = type_of(field_of(node, "type"))
+        parameter_nodes = field_of(node, "parameters").named_children
         if any(parameter.type != "formal_parameter" for parameter in parameter_nodes):
-            raise unsupported(node.child_by_field_name("parameters"))
-        parameters = ", ".join(self.declared(parameter, type_of(parameter.child_by_field_name("type"))) for parameter in parameter_nodes)
-        self.parameters = {parameter.child_by_field_name("name").text.decode() for parameter in parameter_nodes}
+            raise unsupported(field_of(node, "parameters"))
+        parameters = ", ".join(self.declared(parameter, type_of(field_of(parameter, "type"))) for parameter in parameter_nodes)
+        self.elements, self.aliases = set(), set()
+        self.parameters = {text_of(field_of(parameter, "name")) for parameter in parameter_nodes}
         earlier, self.library = self.library, set()
-        lines = self.lines(node.child_by_field_name("body"), 1)
+        lines = self.lines(field_of(node, "body"), 1)
         imports = sorted((IMPORTS[name], name) for name in self.library & IMPORTS.keys())
         self.library |= earlier
-        head = f"{self.spell(self.result_type)} {self.name(node.child_by_field_name('name').text.decode())}({parameters})"
+        head = f"{self.spell(self.result_type)} {self.name(text_of(field_of(node, 'name')))}({parameters})"
         return f"{head} {_braces([f'import {module} : {name};' for module, name in imports] + lines, 0)}"
 
     def declaration(self, node: "Node") -> list[str]:
         """The D declarations, without semicolons, and assignments of one Java declaration."""
-        base = type_of(node.child_by_field_name("type"))
+        base = type_of(field_of(node, "type"))
         declarators = node.children_by_field_name("declarator")
         mixed = any(declarator.child_by_field_name("dimensions") for declarator in declarators) and len(declarators) > 1
         parts, fills, types = [], [], set()
         for declarator in declarators:
-            name = declarator.child_by_field_name("name").text.decode()
+            name = text_of(field_of(declarator, "name"))
             value_node = declarator.child_by_field_name("value")
             if ("nullable", name) in self.facts:
                 parts.append(self.looked_up(declarator, base))
                 types.add(name)
                 continue
             value = self.value(value_node) if value_node else None
+            place = self.place_of_element(value_node, value) if value_node and value else None
+            if place and ("alias", name) in self.facts:
+                parts.append(f"{self.declared(declarator, base).removesuffix(self.name(name)).rstrip()}* {self.name(name)} = {place}")
+                self.aliases.add(name)
+                types.add(name)
+                continue
             kind = base
+            if value_node and value is not None and value_node.type == "object_creation_expression" and base.name in LISTS | SETS | MAPS:
+                kind = value.type  # what stands in a Map may be a TreeMap
             if value is not None and (base.name == "var" or (base.name in SETS | LISTS and value.type.name == "List")):
                 kind = value.type  # such as the keys of a map, which are an array in D
                 if base.name == "Iterator":
@@ -176,6 +187,8 @@ class _Translation(CallTranslator):
             declared = self.declared(declarator, kind)
             self.types[name] = self.types[name] if base.name != "Object" else kind
             types.add(declared.rpartition(" ")[0])
+            if place:
+                self.elements.add(name)
             if value is not None:
                 value = self.fits(value, self.types[name], name)
             if value is None and ("ordered", name) in self.facts and self.on("maps"):
@@ -188,33 +201,43 @@ class _Translation(CallTranslator):
         prefix = f"{next(iter(types))} "
         return [", ".join([parts[0]] + [part.removeprefix(prefix) for part in parts[1:]]), *fills]
 
+    def place_of_element(self, node: "Node", value: Expression) -> str | None:
+        """What points to the element of a list, map or array that ``node`` takes out, if it is a collection."""
+        if value.type.name not in LISTS | SETS | MAPS or not (self.on("lists") and self.on("maps")):
+            return None
+        if node.type == "method_invocation" and field_of(node, "name").text in (b"get", b"elementAt"):
+            owner = self.value(field_of(node, "object"))
+            if owner.type.name in MAPS:
+                return f"{self.value(field_of(node, 'arguments').named_children[0]).operand} in {owner.operand}"
+            return f"&{value.text}" if owner.type.name in LISTS else None
+        return f"&{value.text}" if node.type == "array_access" else None
+
     def looked_up(self, declarator: "Node", base: JavaType) -> str:
         """A box that may be null, such as what a map has for a key: in D a pointer."""
-        value = declarator.child_by_field_name("value")
-        name = declarator.child_by_field_name("name").text.decode()
-        owner = value.child_by_field_name("object") if value is not None and value.type == "method_invocation" else None
+        value, name = field_of(declarator, "value"), text_of(field_of(declarator, "name"))
+        owner = value.child_by_field_name("object") if value.type == "method_invocation" else None
         collection = self.value(owner) if owner is not None else None
-        if collection is None or collection.type.name not in MAPS or value.child_by_field_name("name").text != b"get":
+        if collection is None or collection.type.name not in MAPS or text_of(field_of(value, "name")) != "get":
             raise unsupported(declarator)
         self.types[name] = base
         self.declared_names.add(name)
-        key = self.value(value.child_by_field_name("arguments").named_children[0])
+        key = self.value(field_of(value, "arguments").named_children[0])
         return f"{self.spell(base)}* {self.name(name)} = {key.operand} in {collection.operand}"
 
     def is_empty_collection(self, value: "Node", name: str) -> bool:
         """Whether a new list, set or map is what D's declaration alone makes."""
-        if value.type != "object_creation_expression" or ("ordered", name) in self.facts:
+        if value.type != "object_creation_expression" or ("ordered", name) in self.facts or child_of(value, "class_body") is not None:
             return False
-        kind = type_of(value.child_by_field_name("type")).name
+        kind = type_of(field_of(value, "type")).name
         if kind not in LISTS | SETS | MAPS or not self.on("lists" if kind in LISTS else "maps"):
             return False
-        return all(self.value(argument).type.is_number for argument in value.child_by_field_name("arguments").named_children)
+        return all(self.value(argument).type.is_number for argument in field_of(value, "arguments").named_children)
 
     def zeros(self, value: "Node | None", name: str) -> list[str]:
         """What fills the new array ``value`` in the variable ``name`` as Java does, where D does it otherwise."""
         if value is None or value.type != "array_creation_expression" or not self.on("defaults"):
             return []
-        element = type_of(value.child_by_field_name("type"))
+        element = type_of(field_of(value, "type"))
         dimensions = value.children_by_field_name("dimensions")
         if not needs_zeros(element) or value.child_by_field_name("value") or any(child.type == "dimensions" for child in dimensions):
             return []
@@ -242,7 +265,6 @@ class _Translation(CallTranslator):
 
     def statement(self, node: "Node", depth: int) -> list[str]:
         """The D statements of a Java one; ``depth`` is how far they are indented."""
-        field = node.child_by_field_name
         match node.type:
             case "block":
                 return [self.block(node, depth)]
@@ -255,18 +277,19 @@ class _Translation(CallTranslator):
                     return ["return;"]
                 return [f"return {self.fits(self.value(node.named_children[0]), self.result_type).at(ASSIGNMENT)};"]
             case "break_statement" | "continue_statement":
-                return [node.text.decode()]
+                return [text_of(node)]
             case ";":
                 return ["{}"]
             case "assert_statement":
                 return []  # Java does not check them unless told to
             case "if_statement":
-                text = f"if {self.condition(field('condition'))} {self.body(field('consequence'), depth)}"
-                return [text + (f" else {self.body(field('alternative'), depth)}" if field("alternative") else "")]
+                text = f"if {self.condition(field_of(node, 'condition'))} {self.body(field_of(node, 'consequence'), depth)}"
+                otherwise = node.child_by_field_name("alternative")
+                return [text if otherwise is None else f"{text} else {self.body(otherwise, depth)}"]
             case "while_statement":
-                return [f"while {self.condition(field('condition'))} {self.body(field('body'), depth)}"]
+                return [f"while {self.condition(field_of(node, 'condition'))} {self.body(field_of(node, 'body'), depth)}"]
             case "do_statement":
-                return [f"do {self.body(field('body'), depth)} while {self.condition(field('condition'))};"]
+                return [f"do {self.body(field_of(node, 'body'), depth)} while {self.condition(field_of(node, 'condition'))};"]
             case "for_statement":
                 return [self.for_loop(node, depth)]
             case "enhanced_for_statement":
@@ -275,7 +298,7 @@ class _Translation(CallTranslator):
                 label, inner = node.named_children
                 if inner.type == "block":
                     raise unsupported(node)
-                return [f"{label.text.decode()}: {self.body(inner, depth)}"]
+                return [f"{text_of(label)}: {self.body(inner, depth)}"]
             case "switch_expression":
                 return [self.switch(node, depth)]
             case "throw_statement":
@@ -288,42 +311,42 @@ class _Translation(CallTranslator):
         if node.type == "switch_expression":
             return [self.switch(node, depth)]
         calls = _chain(node)
-        if len(calls) > 1 and self.types.get(calls[0].child_by_field_name("object").text.decode(), VOID).name in BUILDERS and self.on("builders"):
-            return [f"{self.call(call, self.value(calls[0].child_by_field_name('object'))).text};" for call in calls]
+        if len(calls) > 1 and self.types.get(text_of(field_of(calls[0], "object")), VOID).name in BUILDERS and self.on("builders"):
+            return [f"{self.call(call, self.value(field_of(calls[0], 'object'))).text};" for call in calls]
         value = self.value(node)
         text = value.text
         if node.type == "method_invocation" and value.level != ASSIGNMENT and not text.endswith(")"):
             text = f"cast(void) {value.cast}"  # D refuses a statement without an effect
         fills = self.zeros(node.child_by_field_name("right"), "") if node.type == "assignment_expression" else []
-        target = self.value(node.child_by_field_name("left")).owner if fills else ""
+        target = self.value(field_of(node, "left")).owner if fills else ""
         return [f"{text};", *(f"{target}{fill};" for fill in fills)]
 
     def for_loop(self, node: "Node", depth: int) -> str:
-        field = node.child_by_field_name
         starts = [
             self.declaration(child) if child.type == "local_variable_declaration" else [self.value(child).text]
             for child in node.children_by_field_name("init")
         ]
         init = ", ".join(text for texts in starts for text in texts)
-        condition = self.condition(field("condition")) if field("condition") else ""
+        tested = node.child_by_field_name("condition")
+        condition = self.condition(tested) if tested else ""
         update = ", ".join(self.value(child).text for child in node.children_by_field_name("update"))
-        return f"for ({init}; {condition}; {update}) {self.body(field('body'), depth)}"
+        return f"for ({init}; {condition}; {update}) {self.body(field_of(node, 'body'), depth)}"
 
     def foreach(self, node: "Node", depth: int) -> str:
-        kind, value = type_of(node.child_by_field_name("type")), self.value(node.child_by_field_name("value"))
+        kind, value = type_of(field_of(node, "type")), self.value(field_of(node, "value"))
         self._walks_along(value)
         if kind.name == "var":
             kind = value.type.arguments[0]
         if value.wide:
-            self.found.add(("wide", node.child_by_field_name("name").text.decode()))
+            self.found.add(("wide", text_of(field_of(node, "name"))))
         declared = self.declared(node, kind).removeprefix("auto ")
         if not self.on("foreach"):
-            return f"for ({declared} : {value}) {self.body(node.child_by_field_name('body'), depth)}"
-        return f"foreach ({declared}; {value.items}) {self.body(node.child_by_field_name('body'), depth)}"
+            return f"for ({declared} : {value}) {self.body(field_of(node, 'body'), depth)}"
+        return f"foreach ({declared}; {value.items}) {self.body(field_of(node, 'body'), depth)}"
 
     def switch(self, node: "Node", depth: int) -> str:
         """Java's cases fall through and may lack a default; D wants both said."""
-        groups = [child for child in node.child_by_field_name("body").named_children if child.type.startswith("switch_")]
+        groups = [child for child in field_of(node, "body").named_children if child.type.startswith("switch_")]
         lines, has_default = [], False
         for index, group in enumerate(groups):
             labels = [child for child in group.named_children if child.type == "switch_label"]
@@ -345,26 +368,26 @@ class _Translation(CallTranslator):
             lines += ["default:", _INDENT + "break;"]
         elif lines and lines[-1].endswith(":"):
             lines.append(_INDENT + "break;")
-        return f"switch {self.condition(node.child_by_field_name('condition'))} {_braces(lines, depth)}"
+        return f"switch {self.condition(field_of(node, 'condition'))} {_braces(lines, depth)}"
 
     def throw(self, node: "Node") -> str:
         created = node.named_children[0]
         if created.type != "object_creation_expression":
             raise unsupported(node)
-        arguments = [self.value(child) for child in created.child_by_field_name("arguments").named_children]
+        arguments = [self.value(child) for child in field_of(created, "arguments").named_children]
         if not self.on("exceptions"):
-            return f"throw new {created.child_by_field_name('type').text.decode()}({', '.join(map(str, arguments))});"
+            return f"throw new {text_of(field_of(created, 'type'))}({', '.join(map(str, arguments))});"
         return f"throw new Exception({self.string(arguments[0]) if arguments else chr(34) * 2});"
 
     def try_(self, node: "Node", depth: int) -> str:
-        text = f"try {self.block(node.child_by_field_name('body'), depth)}"
+        text = f"try {self.block(field_of(node, 'body'), depth)}"
         for clause in node.named_children:
             if clause.type == "catch_clause":
                 parameter = clause.named_children[0]
-                name = parameter.child_by_field_name("name").text.decode()
-                java = next(child for child in parameter.named_children if child.type == "catch_type").text.decode()
+                name = text_of(field_of(parameter, "name"))
+                java = text_of(next(child for child in parameter.named_children if child.type == "catch_type"))
                 kind = _CAUGHT.get(java, "Throwable") if self.on("exceptions") else java
-                text += f" catch ({kind} {self.name(name)}) {self.block(clause.child_by_field_name('body'), depth)}"
+                text += f" catch ({kind} {self.name(name)}) {self.block(field_of(clause, 'body'), depth)}"
             elif clause.type == "finally_clause":
                 text += f" finally {self.block(clause.named_children[0], depth)}"
             elif clause.type != "block" and "comment" not in clause.type:
@@ -374,11 +397,11 @@ class _Translation(CallTranslator):
 
 def _chain(node: "Node") -> list["Node"]:
     """The calls of ``b.append(x).append(y)``, in order."""
-    calls = []
-    while node is not None and node.type == "method_invocation" and node.child_by_field_name("object") is not None:
+    calls: list[Node] = []
+    while node.type == "method_invocation" and (owner := node.child_by_field_name("object")) is not None:
         calls.insert(0, node)
-        node = node.child_by_field_name("object")
-    return calls if node is not None and node.type == "identifier" else []
+        node = owner
+    return calls if node.type == "identifier" else []
 
 
 def _braces(lines: list[str], depth: int) -> str:

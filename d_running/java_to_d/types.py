@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from d_running.java_to_d.syntax import field_of, text_of
 from util.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -98,12 +99,12 @@ def type_of(node: "Node") -> JavaType:
     """
     match node.type:
         case "integral_type" | "floating_point_type" | "boolean_type" | "void_type" | "type_identifier":
-            return JavaType(node.text.decode())
+            return JavaType(text_of(node))
         case "array_type":
-            dimensions = node.child_by_field_name("dimensions").text.count(b"[")
-            return type_of(node.child_by_field_name("element")).with_brackets(dimensions)
+            dimensions = text_of(field_of(node, "dimensions")).count("[")
+            return type_of(field_of(node, "element")).with_brackets(dimensions)
         case "scoped_type_identifier":
-            return JavaType(node.named_children[-1].text.decode())
+            return JavaType(text_of(node.named_children[-1]))
         case "generic_type":
             name, arguments = node.named_children
             return JavaType(type_of(name).name, tuple(type_of(child) for child in arguments.named_children))
@@ -112,4 +113,4 @@ def type_of(node: "Node") -> JavaType:
 
 def unsupported(node: "Node") -> BenchmarkError:
     """The error for Java that no rule covers."""
-    return BenchmarkError(f"No rule translates the Java construct {node.type}: {node.text.decode()[:80]!r}.")
+    return BenchmarkError(f"No rule translates the Java construct {node.type}: {text_of(node)[:80]!r}.")

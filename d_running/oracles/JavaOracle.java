@@ -6,6 +6,7 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
@@ -35,6 +36,8 @@ public final class JavaOracle {
     public static void main(String[] args) throws Exception {
         DataOutputStream records = new DataOutputStream(new FileOutputStream(FileDescriptor.out));
         PrintStream nothing = new PrintStream(OutputStream.nullOutputStream());
+        endWith(System.in);
+        System.setIn(InputStream.nullInputStream());
         System.setOut(nothing);
         System.setErr(nothing);
         records.writeByte('J');
@@ -62,6 +65,20 @@ public final class JavaOracle {
         Runtime.getRuntime().halt(0);
     }
 
+    /** Ends this process when {@code parent}, which the process around it holds open, ends: however that one died. */
+    private static void endWith(InputStream parent) {
+        Thread watch = new Thread(() -> {
+            try {
+                parent.read();
+            } catch (IOException error) {
+                // it has ended
+            }
+            Runtime.getRuntime().halt(0);
+        });
+        watch.setDaemon(true);
+        watch.start();
+    }
+
     private static boolean run(Pass pass, long cpuLimit, long wallLimit) throws InterruptedException {
         long start = System.nanoTime();
         pass.start();
@@ -75,7 +92,10 @@ public final class JavaOracle {
         return true;
     }
 
-    /** One record: the method's index, its length, then either 'P' and a problem or for each call 'V' and a value or 'E' and why there is none. */
+    /**
+     * One record: the method's index, its length, then either 'P' and a problem or for each call 'V', a value and an array of the arguments
+     * after it (null for what is no array itself), or 'E' and why there is no value.
+     */
     private static void write(DataOutputStream records, int index, boolean ended, Pass first, Pass second) throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         DataOutputStream out = new DataOutputStream(bytes);
@@ -149,12 +169,14 @@ public final class JavaOracle {
                     arguments[k] = read(in, types[k]);
                 }
                 byte[] result = value(method.invoke(null, arguments));
-                if (result.length > RESULT_BYTES) {
+                byte[] after = value(Arrays.stream(arguments).map(one -> one.getClass().isArray() ? one : null).toArray());
+                if (result.length > RESULT_BYTES || after.length > RESULT_BYTES) {
                     return failure("returns more than 1 MiB");
                 }
                 ByteArrayOutputStream bytes = new ByteArrayOutputStream();
                 bytes.write('V');
                 bytes.write(result);
+                bytes.write(after);
                 return bytes.toByteArray();
             } catch (InvocationTargetException error) {
                 return failure("throws " + error.getCause().getClass().getName());

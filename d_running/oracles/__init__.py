@@ -11,10 +11,12 @@ class Answer:
     Attributes:
         value: what it returned: int, float, bool, str, None and nested lists of them.
         failure: why there is no value, such as "throws java.lang.ArithmeticException"; else "".
+        arguments: what the arguments are after the call, None for those that no call can change; empty if the oracle does not say.
     """
 
     value: Any = None
     failure: str = ""
+    arguments: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,9 @@ def java_version() -> str:
 
 
 def java_results(methods: Sequence[JavaMethod], cpu_seconds: int | None = None) -> list[Answers]:
-    """Compile and call the methods; one `Answers` for each, in order. Characters and strings come back as str, null as None.
+    """Compile and call the methods; one `Answers` for each, in order, with the arguments after each call.
+
+    Characters and strings come back as str, null as None.
 
     Args:
         cpu_seconds: for all calls of one method, by default ``CPU_SECONDS``.
@@ -148,7 +150,7 @@ def _run_driver(folder: Path, first: int, cpu_seconds: int) -> bytes:
     command = ["java", _HEAP, "-XX:+UseSerialGC", _DRIVER.stem, "jobs", str(first), str(cpu_seconds), str(_WALL_SECONDS)]
     with (folder / "stderr").open("wb") as errors:
         process = subprocess.Popen(
-            command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+            command, cwd=folder, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
         )
         try:
             output = _read(process)
@@ -231,7 +233,7 @@ class _Reader:
         return Answers([self.answer() for _ in range(self.unpack(">i"))])
 
     def answer(self) -> Answer:
-        return Answer(failure=self.value()) if self.unpack("c") == b"E" else Answer(self.value())
+        return Answer(failure=self.value()) if self.unpack("c") == b"E" else Answer(self.value(), arguments=self.value())
 
     def value(self) -> Any:
         match self.unpack("c"):

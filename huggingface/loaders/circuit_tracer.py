@@ -53,7 +53,9 @@ def load(path: Path, layer: int | None) -> Transcoder:
     check_tensors(weights, tensors, DIMENSIONS | {name: OPTIONAL[name] for name in OPTIONAL if name in tensors})
     return Transcoder.from_matrices(
         tensors["W_enc"].T,
-        *(tensors[name] for name in ("b_enc", "W_dec", "b_dec")),
+        tensors["b_enc"],
+        tensors["W_dec"],
+        tensors["b_dec"],
         W_skip=tensors.get("W_skip"),
         activation=_activation(file, config, weights, k, tensors.get(THRESHOLD), len(tensors["b_enc"])),
         sites=sites,
@@ -113,7 +115,12 @@ def save(transcoder: Transcoder, folder: Path, layer: int, model_name: str) -> N
         raise CheckpointError("circuit-tracer's TopK keeps features below zero, which this transcoder sets to zero; its layout cannot say so.")
     bare = [re.sub(r"^blocks\.\d+\.", "", name) for name in (transcoder.sites.reads, transcoder.sites.writes)]
     reads, writes = (HOOKS.get(name, name) for name in bare)
-    config = {"model_kind": "transcoder_set", "model_name": model_name, "feature_input_hook": reads, "feature_output_hook": writes}
+    config: dict[str, str | int] = {
+        "model_kind": "transcoder_set",
+        "model_name": model_name,
+        "feature_input_hook": reads,
+        "feature_output_hook": writes,
+    }
     if isinstance(activation, TopK):
         config |= {"activation": "topk", "k": activation.k}
     if (folder / CONFIG).exists() and (there := read_config(folder / CONFIG)) != config:

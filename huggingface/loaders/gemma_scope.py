@@ -59,7 +59,10 @@ def load(path: Path, _layer: int | None) -> Transcoder:
         tensors = {own.get(name, name): tensor for name, tensor in read_safetensors(path).items()}
         check_tensors(path, tensors, DIMENSIONS | ({SKIP: ("d_model", "d_model")} if SKIP in tensors else {}))
     return Transcoder.from_matrices(
-        *(tensors[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec")),
+        tensors["W_enc"],
+        tensors["b_enc"],
+        tensors["W_dec"],
+        tensors["b_dec"],
         W_skip=tensors[SKIP].T if SKIP in tensors else None,
         activation=JumpReLU(tensors["threshold"].float().clamp(min=0)),
         sites=sites,

@@ -55,7 +55,9 @@ def load(path: Path, layer: int | None) -> Transcoder:
     check_digest(file, config, weights)
     return Transcoder.from_matrices(
         tensors["encoder.weight"].T,
-        *(tensors[name] for name in ("encoder.bias", "W_dec", "b_dec")),
+        tensors["encoder.bias"],
+        tensors["W_dec"],
+        tensors["b_dec"],
         W_skip=tensors.get("W_skip"),
         activation=TopK(checked_k(file, k, n_features)),
         sites=named_sites(file, config.get("metadata", {}), ("hook_name", "hook_name_out"), Sites(_site(name, "in"), _site(name, "out"))),

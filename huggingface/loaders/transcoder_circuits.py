@@ -41,4 +41,4 @@ def load(path: Path, _layer: int | None) -> Transcoder:
     check_tensors(path, tensors, DIMENSIONS)
     config = vars(config) if isinstance(config, _CONFIG_STUB) else config
     sites = Sites(*(setting(path, config, key, str) for key in ("hook_point", "out_hook_point")))
-    return Transcoder.from_matrices(*(tensors[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec_out", "b_dec")), sites=sites)
+    return Transcoder.from_matrices(tensors["W_enc"], tensors["b_enc"], tensors["W_dec"], tensors["b_dec_out"], tensors["b_dec"], sites=sites)

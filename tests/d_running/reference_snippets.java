@@ -734,3 +734,81 @@ String solution() {
     int k = 2;
     return new String(letters, 1, k + 1) + new String(letters, k, 0) + new String(letters);
 }
+
+// a collection that is taken out of another and changed
+String solution() {
+    Map<Integer, List<Integer>> map = new HashMap<>();
+    List<Integer>[] table = new ArrayList[3];
+    List<List<Integer>> lists = new ArrayList<>();
+    Map<Integer, Set<Integer>> sets = new HashMap<>();
+    for (int i = 0; i < 3; i++) {
+        map.put(i, new ArrayList<>());
+        table[i] = new ArrayList<>();
+        lists.add(new ArrayList<>());
+        sets.put(i, new HashSet<>());
+    }
+    List<Integer> a = map.get(1), b = table[2];
+    List<Integer> c = lists.get(0);
+    Set<Integer> s = sets.get(2);
+    for (int i = 0; i < 9; i++) {
+        a.add(i);
+        b.add(0, i);
+        c.add(i * i);
+        s.add(i % 4);
+    }
+    a.remove(3);
+    int sum = 0;
+    for (int k : c) sum += k;
+    return map.get(1).size() + " " + table[2].get(0) + " " + lists.get(0).size() + " " + sets.get(2).size() + " " + sum + " " + a.get(3) + " " + b.size();
+}
+
+// declared by an interface
+String solution() {
+    Map<Integer, Integer> sorted = new TreeMap<>(), linked = new LinkedHashMap<>();
+    Set<Integer> set = new TreeSet<>();
+    Queue<Integer> heap = new PriorityQueue<>();
+    for (int i = 40; i > 0; i -= 7) {
+        sorted.put(i, -i);
+        linked.put(i, i);
+        set.add(i);
+        heap.add(i);
+    }
+    String text = "";
+    for (int k : sorted.keySet()) text += k + " ";
+    for (int v : linked.values()) text += v + " ";
+    for (int k : set) text += k + " ";
+    return text + heap.poll();
+}
+
+// empty and unnamed arrays of real numbers
+static double[] zeros(int n) {
+    return new double[n];
+}
+static double[] nothing() {
+    return new double[0];
+}
+String solution() {
+    double[] d = new double[0];
+    return d.length + " " + nothing().length + " " + (zeros(3)[2] + 1);
+}
+
+// anonymous collections, filled where they are made
+String solution() {
+    Map<Character, Integer> roman = new HashMap<Character, Integer>() {{
+        put('I', 1);
+        put('V', 5);
+    }};
+    HashMap<Integer, Integer> walked = new HashMap<Integer, Integer>() {{ put(30, 1); put(17, 2); }};
+    List<Integer> list = new ArrayList<Integer>() {{ add(4); add(5); }};
+    Set<String> set = new HashSet<String>() {{ add("a"); }};
+    String text = "";
+    for (int k : walked.keySet()) text += k + " ";
+    return text + roman.get('V') + roman.size() + list.get(1) + set.contains("a") + set.contains("b");
+}
+
+// sorting in parallel
+String solution() {
+    int[] a = {3, 1, 2};
+    Arrays.parallelSort(a);
+    return a[0] + " " + a[1] + " " + a[2];
+}

@@ -49,6 +49,12 @@ def body(java: str, without: tuple[str, ...] = ()) -> str:
     return " ".join(line.strip() for line in lines if not line.strip().startswith("import "))
 
 
+@pytest.mark.parametrize("java", ["abstract int f(int n);", "void f(Integer[] a) { Arrays.sort(a, new Comparator<Integer>() {}); }"])
+def test_java_without_a_body_is_refused(java: str) -> None:
+    with pytest.raises(BenchmarkError, match="No rule translates"):
+        translate_java(java)
+
+
 def test_every_rule_has_a_case() -> None:
     assert CASES.keys() == RULES.keys()
 

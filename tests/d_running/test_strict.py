@@ -25,15 +25,15 @@ VALUES = {
 @given(st.data())
 def test_results_are_read_as_d_reads_them(kind, data):
     values = data.draw(st.lists(VALUES[kind], min_size=1, max_size=4))
-    expected = strict_test(render_test_program(kind, ["int"], [[1]] * len(values), values), "x").expected
+    expected = strict_test(render_test_program(kind, ["int"], [[1]] * len(values), values), "x").expected[0].values
     as_numbers = {"string": lambda text: list(text.encode()), "char": ord}.get(kind, lambda value: value)
     assert all(a == b or (a != a and b != b) for a, b in zip(expected, map(as_numbers, values), strict=True))
 
 
 @given(st.lists(st.lists(VALUES["int"])), st.lists(st.lists(VALUES["string"])))
 def test_nested_results_are_read(numbers, texts):
-    assert strict_test(render_test_program("int[][]", ["int"], [[1]], [numbers]), "x").expected == [numbers]
-    assert strict_test(render_test_program("string[][]", ["int"], [[1]], [texts]), "x").expected == [
+    assert strict_test(render_test_program("int[][]", ["int"], [[1]], [numbers]), "x").expected[0].values == [numbers]
+    assert strict_test(render_test_program("string[][]", ["int"], [[1]], [texts]), "x").expected[0].values == [
         [[list(text.encode()) for text in row] for row in texts]
     ]
 
@@ -53,6 +53,8 @@ def test_the_program_holds_no_result_and_no_line_moves():
         "void main() { int[] results = [1 + 1]; if (results[0] == f_filled(1)) {} }",
         "void main() { int[] results = [1]; if (f_filled(1) > 0) {} }",
         "void main() { int[] results = [1]; if (results[0] == f_filled(1) && results[0] == f_filled(2)) {} }",
+        "void main() { int[] results = [1]; int[] after0 = [1]; if (results[0] == f_filled(1)) {} }",
+        "void main() { int[] results = [1]; int[] after0 = [1, 2]; if (results[0] == f_filled(1)) {} passes &= after0[i] == param0[i]; }",
     ],
 )
 def test_other_forms_are_refused(tail):
@@ -100,6 +102,33 @@ CASES = {  # test program's results, translation
     "returns_nothing": ("int[] results = [1, 2, 3];", "void f_filled(int n) { }"),
     "throws": ("int[] results = [1, 2, 3];", "int f_filled(int n) { return [1, 2][n - 1]; }"),
 }
+
+
+SWAPS = {"inputs": [[[3, 1], [0.5]], [[], [1.0]]], "after": {0: [[1, 3], []], 1: [[0.5], [2.0]]}}
+CHANGES = {  # what becomes of the arguments, and how many tests pass
+    "a.sort(); b[0] *= n == 2 ? 1 : 2;": 2,
+    "a.sort(); b[0] *= n == 2 ? 1 : 2; b[0] *= 1 + 1e-9;": 2,
+    "a.sort(); b[0] = 2;": 1,
+    "auto c = a.dup; c.sort(); b[0] *= n == 2 ? 1 : 2;": 1,
+    "a = [1, 3]; b[0] *= n == 2 ? 1 : 2;": 1,
+    "a.sort(); b[0] *= n == 2 ? 1 : 2; a ~= 1;": 2,
+    "static int[] kept; kept ~= a; kept.sort(); b = [2.0];": 0,
+}
+
+
+@pytest.mark.skipif(shutil.which("ldc2") is None, reason="needs the D compiler ldc2")
+@pytest.mark.parametrize("kind", ["int", "void"])
+def test_arguments_after_the_call_are_compared(kind):
+    program = render_test_program(kind, ["int[]", "double[]"], SWAPS["inputs"], [7, 7], after=SWAPS["after"])
+    blind = strict_test(program, "x")
+    assert "2.0" not in blind.program and "3]]" not in blind.program and len(blind.expected) == (3 if kind == "int" else 2)
+    returns = "return 7;" if kind == "int" else ""
+    functions = {f"{kind} f_filled(int[] a, double[] b) {{ const n = a.length; {change} {returns} }}": count for change, count in CHANGES.items()}
+    with Judge(find_compiler(), probe_tier(), 1, 10, 2, plain=True) as judge, Judge(find_compiler(), probe_tier(), 1, 10, 2) as strict_judge:
+        plain = judge.judge_together({function: (program, function) for function in functions})
+        strict = strict_judge.judge_together({function: (program, function) for function in functions})
+    assert {function: verdict.correct for function, verdict in strict.items()} == functions
+    assert plain == strict
 
 
 @pytest.mark.slow

@@ -49,10 +49,13 @@ def test_every_format_names_its_sites():
     assert sites["circuit_tracer_topk.1"] == Sites("blocks.1.mlp.hook_in", "blocks.1.hook_mlp_out")
     assert sites["transcoder_circuits"] == Sites("blocks.8.ln2.hook_normalized", "blocks.8.hook_mlp_out")
     assert sites["gemma_scope"] == Sites("ln2.hook_normalized", "hook_mlp_out")
+    assert sites["saelens_topk"] == Sites("blocks.3.hook_resid_post", "blocks.3.hook_resid_post") and sites["saelens_topk"].autoencoder
     assert sites["gemma_scope_2"] == Sites("blocks.5.mlp_in", "blocks.5.added")
 
 
-@pytest.mark.parametrize("name", ["sparsify.1", "saelens_skip_transcoder", "saelens_jumprelu_skip_transcoder", "saelens_transcoder"])
+@pytest.mark.parametrize(
+    "name", ["sparsify.1", "saelens_skip_transcoder", "saelens_jumprelu_skip_transcoder", "saelens_transcoder", "saelens_jumprelu"]
+)
 def test_what_is_read_is_written_as_the_library_wrote_it(name, tmp_path):
     """Ours to theirs: the same tensors under the same names, and every setting of theirs that says what is computed."""
     path, layer = fixture(name)
@@ -166,12 +169,14 @@ SAELENS, SPARSIFY, TRACER, TOPK = "saelens_transcoder", "sparsify/layers.1.mlp",
         (SAELENS, change_json(d_in=99), r"W_enc of .*sae_weights.safetensors has shape \[16, 40\], not \[d_in=99, d_sae\]|d_in=99, d_sae=40"),
         (SAELENS, change_json(d_sae=...), "cfg.json lacks the setting d_sae"),
         (SAELENS, change_json(d_out="12"), "cfg.json has d_out '12', where a value of type int is expected"),
-        (SAELENS, change_json(architecture="gated"), "'gated'; give a transcoder, one of transcoder, skip_transcoder"),
+        (SAELENS, change_json(architecture="gated"), "'gated'; known are transcoder, skip_transcoder"),
         (SAELENS, change_json(architecture=3), "has architecture 3"),
         (SAELENS, change_json(activation_fn="tanh"), "has the activation 'tanh'; known is relu"),
         (SAELENS, change_json(normalize_activations="layer_norm"), "has normalize_activations 'layer_norm', which is not read"),
         (SAELENS, change_json(apply_b_dec_to_input=True), "has apply_b_dec_to_input True"),
         (SAELENS, change_json(metadata={"hook_name": 3}), "has hook_name 3, where a value of type str"),
+        ("saelens_topk", change_json(k=41), "says that k is 41, but the transcoder has 40 features"),
+        ("saelens_topk", change_json(rescale_acts_by_decoder_norm=True), "has rescale_acts_by_decoder_norm True, which is not read"),
         (SAELENS, change_json(architecture="skip_transcoder"), "sae_weights.safetensors lacks the tensors W_skip"),
         (SAELENS, lambda folder: (folder / "cfg.json").write_text("[]"), "in no format"),
         (SAELENS, lambda folder: (folder / "sae_weights.safetensors").unlink(), "Cannot read .*sae_weights.safetensors"),

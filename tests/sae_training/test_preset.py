@@ -25,7 +25,7 @@ def far_apart() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_the_preset_is_the_published_recipe():
-    config = TrainingConfig(MODEL_NAME="gpt2", layer_num=[8], dataset="a/b", output_file_path="x", **PRESETS["transcoder_circuits"])
+    config = TrainingConfig(MODEL_NAME="gpt2", layer_num=[8], dataset=["a/b"], output_file_path="x", **PRESETS["transcoder_circuits"])
     assert (config.expansion_factor, config.l1_coefficient, config.lr, config.lr_warm_up_steps) == (32, 1.4e-4, 4e-4, 5000)
     assert (config.train_batch_size, config.context_size, config.total_training_tokens) == (4096, 128, 60_000_000)
     assert config.site(config.hook_point, 8) == "blocks.8.ln2.hook_normalized"

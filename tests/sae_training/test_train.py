@@ -2,6 +2,7 @@
 
 import json
 import resource
+import subprocess
 import sys
 
 import pytest
@@ -12,10 +13,12 @@ from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
 from huggingface.tokenization import encode
 from huggingface.transcoder import JumpReLU, TopK
+from huggingface.transcoder_adapter import splice_transcoder
 from sae_training import train as train_module
 from sae_training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from sae_training.config import TrainingConfig
 from sae_training.contexts import ContextStream
+from sae_training.evaluation import evaluate
 from sae_training.train import Training, train
 from sae_training.trainer import LayerTrainer
 from util.errors import UserError
@@ -33,7 +36,7 @@ def settings(model_folder, texts_file, tmp_path):
         values = {
             "MODEL_NAME": str(model_folder),
             "layer_num": [1, 2],
-            "dataset": str(texts_file),
+            "dataset": [str(texts_file)],
             "output_file_path": str(tmp_path / name),
             "context_size": 16,
             "store_batch_size": 4,
@@ -121,6 +124,129 @@ def test_what_is_saved_computes_what_was_trained(settings, model_folder, recipe)
     assert loaded.sites.reads == "blocks.1.mlp.hook_in" and loaded.sites.writes == "blocks.1.mlp.hook_out"
 
 
+@pytest.mark.parametrize("activation", ["topk", "jumprelu", "relu"])
+@pytest.mark.parametrize("hook_point", ["hook_resid_post", "mlp.hook_out"])
+def test_autoencoders_are_saved_as_saelens_saves_them(settings, model_folder, hook_point, activation):
+    config = settings(hook_point=hook_point, out_hook_point=hook_point, activation=activation, layer_num=[1], jumprelu_threshold=0.1)
+    figures = train(config)[1]
+    loaded = load_transcoder(config.output / "layer_1")
+    saved = json.loads((config.output / "layer_1/cfg.json").read_text())
+    assert saved["architecture"] == {"topk": "topk", "jumprelu": "jumprelu", "relu": "standard"}[activation] and saved["d_in"] == 32
+    assert loaded.sites.autoencoder and loaded.sites.reads == f"blocks.1.{hook_point}" == saved["metadata"]["hook_name"]
+    assert figures.ce_loss_with_sae != figures.ce_loss_without_sae and figures.l0 > 0
+    # It stands for no MLP.
+    model, _ = load_model_and_tokenizer(str(model_folder), "cpu")
+    with pytest.raises(UserError, match=f"reads blocks.1.{hook_point}, which is none of the inputs"):
+        splice_transcoder(model, 1, loaded)
+
+
+def test_where_an_autoencoder_is_left_out_the_model_is_itself(settings, model_folder):
+    """A perfect autoencoder changes nothing; and a context's first token, on which none is trained, stays as it is."""
+    config = settings(hook_point="hook_resid_post", out_hook_point="hook_resid_post", layer_num=[1])
+    training = Training(config, *load_model_and_tokenizer(str(model_folder), "cpu"))
+    zero = training.trainers[1].export(training.sites[1])
+    for parameter in zero.parameters():
+        parameter.zero_()
+    figures = {}
+    for first in (False, True):
+        contexts = [context[:2] for context in training.evaluation_contexts]
+        found = evaluate(training.model, training.tokenizer, {1: zero}, contexts, torch.device("cpu"), keep_first_token=first)
+        figures[first] = found[1][0]
+    # The only prediction in a context of two tokens is made at the first.
+    assert figures[False].ce_loss_with_sae == pytest.approx(figures[False].ce_loss_without_sae)
+    assert figures[True].ce_loss_with_sae != pytest.approx(figures[True].ce_loss_without_sae)
+
+
+def test_reading_ahead_changes_no_bit(settings):
+    runs = [settings(str(ahead), read_ahead=ahead, n_checkpoints=6) for ahead in (False, True)]
+    for config in runs:
+        train(config)
+    for layer, tensors in weights(runs[0]).items():
+        assert all(torch.equal(tensor, weights(runs[1])[layer][name]) for name, tensor in tensors.items())
+    assert (runs[0].output / "metrics.jsonl").read_text() == (runs[1].output / "metrics.jsonl").read_text()
+
+
+def test_finetuning_brings_the_predictions_nearer(settings):
+    base = {"total_training_tokens": 2_000, "expansion_factor": 8, "layer_num": [1], "separate_texts": True, "context_size": 64, "n_checkpoints": 1}
+    plain = train(settings("plain", **base))[1]
+    config = settings("tuned", **base, finetuning_tokens=40 * 4 * 64, finetuning_lr_share=1.0)
+    tuned = train(config)[1]
+    assert config.finetuning_steps == 40 and config.all_steps == config.steps + 40
+    gap = [abs(found.ce_loss_with_sae - found.ce_loss_without_sae) for found in (plain, tuned)]
+    assert gap[1] < gap[0]
+    lines = [json.loads(line) for line in (config.output / "metrics.jsonl").read_text().splitlines()]
+    divergence = [line["layer_1/losses/kl_divergence"] for line in lines if "layer_1/losses/kl_divergence" in line]
+    assert len(divergence) == 40 and sum(divergence[-5:]) < 0.8 * sum(divergence[:5])
+
+
+def test_a_finetuning_continues_to_the_same_weights(settings, monkeypatch):
+    changes = {"finetuning_tokens": 6 * 4 * 16, "n_checkpoints": 9, "layer_num": [1, 2]}
+    whole, broken = settings("whole", **changes), settings("broken", **changes)
+    train(whole)
+    original = LayerTrainer.finetune_step
+
+    def breaks(self, *arguments):
+        if self.step == 16:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(LayerTrainer, "finetune_step", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken)
+    monkeypatch.setattr(LayerTrainer, "finetune_step", original)
+    train(broken)
+    for layer, tensors in weights(whole).items():
+        assert all(torch.equal(tensor, weights(broken)[layer][name]) for name, tensor in tensors.items())
+    assert (whole.output / "metrics.jsonl").read_text() == (broken.output / "metrics.jsonl").read_text()
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(settings):
+    """Started by torchrun, on CPUs."""
+    changes = {"accumulation_steps": 2, "finetuning_tokens": 2 * 4 * 16, "n_checkpoints": 2}
+    one, two = settings("one", **changes), settings("two", **changes)
+    train(one)
+    flags = [f"--{name}={value}" for name, value in changes.items()]
+    same = "MODEL_NAME output_file_path context_size store_batch_size device k n_batches_in_buffer n_evaluation_contexts train_batch_size"
+    flags += [f"--{name}={getattr(two, name)}" for name in (*same.split(), "wandb_log_frequency")]
+    flags += ["--total_training_tokens=300", "--layer_num", "1", "2", "--dataset", *two.dataset]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "sae_training.train"]
+    ended = subprocess.run([*launcher, *flags], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    for layer, tensors in weights(one).items():
+        for name, tensor in tensors.items():
+            torch.testing.assert_close(weights(two)[layer][name], tensor, rtol=1e-4, atol=1e-5)
+    lines = [[json.loads(line) for line in (config.output / "metrics.jsonl").read_text().splitlines()] for config in (one, two)]
+    assert len(lines[0]) == len(lines[1]) == one.all_steps + 2
+    for alone, shared in zip(*lines):
+        assert alone.keys() == shared.keys() and all(shared[key] == pytest.approx(value, rel=1e-3, abs=1e-4) for key, value in alone.items())
+
+
+def test_finished_transcoders_are_pushed(settings, monkeypatch):
+    import huggingface_hub
+
+    calls = []
+
+    class Hub:
+        def create_repo(self, name, private, exist_ok):
+            calls.append((name, private, exist_ok))
+
+        def upload_folder(self, repo_id, folder_path, allow_patterns):
+            if len(calls) == 1:
+                raise OSError("no network\nat all")
+            matching = [path.relative_to(folder_path).as_posix() for pattern in allow_patterns for path in folder_path.glob(pattern)]
+            calls.append((repo_id, sorted(matching)))
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    config = settings(layer_num=[1], push_to_hub="me/transcoders", device_map="auto")
+    with pytest.raises(UserError, match="lie in .*--push_to_hub me/transcoders failed .no network at all"):
+        train(config)
+    assert load_transcoder(config.output / "layer_1")
+    train(config)
+    files = ["layer_1/cfg.json", "layer_1/log_feature_sparsity.safetensors", "layer_1/sae.safetensors", "metrics.json", "run.json"]
+    assert calls[-1] == ("me/transcoders", files) and calls[0] == ("me/transcoders", True, True)
+
+
 def test_training_learns(settings):
     figures = train(settings(total_training_tokens=4_000, lr=1e-2, expansion_factor=8, layer_num=[1], separate_texts=True, context_size=64))[1]
     assert figures.fvu < 0.6 and figures.l0 <= 4 and figures.tokens > 100
@@ -134,12 +260,13 @@ def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
     cases = {
         "no layer 9": {"layer_num": [9]},
         "no column of texts source": {"text_column": "source"},
-        "has no column of texts; its columns are n": {"dataset": str(numbers)},
-        "There is no file": {"dataset": "missing.jsonl"},
-        "only 9 tokens, less than one context of 16": {"dataset": str(short), "n_evaluation_contexts": 1},
+        "has no column of texts; its columns are n": {"dataset": [str(numbers)]},
+        "There is no file": {"dataset": ["missing.jsonl"]},
+        "only 9 tokens, less than one context of 16": {"dataset": [str(short)], "n_evaluation_contexts": 1},
         "behind the 118 texts": {"n_evaluation_contexts": 118, "separate_texts": True, "context_size": 4000},
         "more than the 32 features": {"k": 33, "expansion_factor": 1},
         "reads blocks.1.ln7, which is none of the inputs of an MLP": {"hook_point": "ln7", "layer_num": [1]},
+        "reads blocks.1.hook_k and writes blocks.1.hook_k, which": {"hook_point": "hook_k", "out_hook_point": "hook_k", "layer_num": [1]},
         "reads blocks.1.attn.hook_in, which is none": {"hook_point": "attn.hook_in", "out_hook_point": "hook_resid_post", "layer_num": [1]},
         "writes blocks.1.hook_resid_post, which is none": {"out_hook_point": "hook_resid_post", "layer_num": [1]},
         "no hook point blocks.1.resid_mid_centred|reads blocks.1.resid_mid_centred": {"hook_point": "resid_mid_centred", "layer_num": [1]},
@@ -150,7 +277,7 @@ def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
         if "behind" in text:
             lines = texts_file.read_text().splitlines()[:118] + [json.dumps({"text": ""})] * 2
             (tmp_path / "empty_end.jsonl").write_text("\n".join(lines))
-            config = settings(text, **changes, dataset=str(tmp_path / "empty_end.jsonl"))
+            config = settings(text, **changes, dataset=[str(tmp_path / "empty_end.jsonl")])
         with pytest.raises(UserError, match=text):
             train(config)
         assert not config.output.exists()
@@ -241,7 +368,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
 
 def test_the_command(settings, monkeypatch, capsys):
     config = settings(layer_num=[1])
-    arguments = ["--MODEL_NAME", config.MODEL_NAME, "--layer_num", "1", "--dataset", config.dataset, "--output_file_path", str(config.output)]
+    arguments = ["--MODEL_NAME", config.MODEL_NAME, "--layer_num", "1", "--dataset", *config.dataset, "--output_file_path", str(config.output)]
     sizes = ["--preset", "transcoder_circuits", "--expansion_factor", "2", "--train_batch_size", "20", "--context_size", "16"]
     sizes += ["--n_batches_in_buffer", "4", "--store_batch_size", "4", "--total_training_tokens", "60", "--n_evaluation_contexts", "3"]
     monkeypatch.setattr(sys, "argv", ["train", *arguments, *sizes])

@@ -6,8 +6,10 @@ import torch
 from huggingface.transcoder import JumpReLU, Transcoder
 from sae_training.activations import MLPActivations
 from sae_training.config import Recipe
+from sae_training.losses import transcoder_losses
 from sae_training.trainer import LayerTrainer, learning_rate, measure_fit, train_transcoder
 from sae_training.transcoder import center
+from util.errors import UserError
 
 
 def sparse_function(seed: int) -> MLPActivations:
@@ -110,6 +112,56 @@ def test_batch_top_k_shares_the_features_of_a_step():
     exported = trainer.export()
     assert isinstance(exported.activation, JumpReLU)
     assert (exported.activation(exported.up_proj(x[:50])) != 0).sum() in (249, 250)  # strictly above the threshold, but for rounding
+
+
+@pytest.mark.parametrize("activation", ["topk", "batchtopk", "relu", "jumprelu"])
+def test_matryoshka_is_the_mean_loss_of_the_prefixes(activation):
+    """Against the dense formula."""
+    x, y = sparse_function(0)
+    transcoder = LayerTrainer(Recipe(activation=activation, k=5, matryoshka_widths=[8, 20], jumprelu_threshold=0.3), x, y).transcoder
+    sample, target = x[:50] / transcoder.scale_in, y[:50] / transcoder.scale_out
+    output = transcoder(sample)
+    pre = (sample - transcoder.b_dec) @ transcoder.W_enc.T + transcoder.b_enc
+    if activation == "topk":
+        cut = pre.topk(5, dim=1).values[:, -1:]
+    else:
+        cut = {"batchtopk": pre.flatten().topk(250).values.min(), "relu": torch.tensor(0.0), "jumprelu": torch.tensor(0.3)}[activation]
+    features = pre.relu() * (pre >= cut)
+    wanted = [features[:, :width] @ transcoder.W_dec[:width] + transcoder.b_dec_out for width in (8, 20, 32)]
+    for found, formula in zip((*output.nested, output.reconstruction), wanted, strict=True):
+        torch.testing.assert_close(found, formula)
+    mse = transcoder_losses(transcoder, sample, target, output, 0).mse
+    torch.testing.assert_close(mse, torch.stack([(part - target).square().sum(1).mean() for part in wanted]).mean())
+    with pytest.raises(UserError, match="below the 32 features, not 32"):
+        LayerTrainer(Recipe(k=5, matryoshka_widths=[8, 32]), x, y)
+    with pytest.raises(UserError, match="rising numbers"):
+        Recipe(matryoshka_widths=[8, 4])
+
+
+def test_the_first_features_of_a_matryoshka_explain_the_most():
+    recipe = {"activation": "topk", "dead_feature_window": 50, **BASE, "total_training_tokens": 300 * 256}
+    errors = []
+    for widths in ([8], []):
+        transcoder = train_transcoder(sparse_function(0), Recipe(**recipe, matryoshka_widths=widths))
+        x, y = sparse_function(1)
+        features = transcoder.encode(x)
+        features[:, 8:] = 0
+        errors.append((transcoder.decode(features, x) - y).square().sum().item())
+    assert errors[0] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize("recipe", [{"k": 5}, {"activation": "relu", "use_ghost_grads": True}, {"k": 5, "revive": "auxk", "decoder_norm": "unit"}])
+def test_a_step_in_parts_is_the_step(recipe):
+    x, y = sparse_function(0)
+    steps = []
+    for parts in (1, 3):
+        trainer = LayerTrainer(Recipe(**recipe, accumulation_steps=parts, dead_feature_window=1), x, y)
+        metrics = [trainer.train_step(x[at : at + 256], y[at : at + 256]) for at in (0, 256, 512)]
+        steps.append((metrics, trainer.transcoder.state_dict()))
+    for whole, parted in zip(steps[0][0], steps[1][0]):
+        assert whole.keys() == parted.keys() and all(parted[key] == pytest.approx(whole[key], rel=1e-4, abs=1e-6) for key in whole)
+    for name, tensor in steps[0][1].items():
+        torch.testing.assert_close(steps[1][1][name], tensor, rtol=1e-4, atol=1e-5)
 
 
 def test_the_learning_rate_follows_the_widths():

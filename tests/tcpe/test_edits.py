@@ -15,6 +15,7 @@ from huggingface.loaders import load_transcoder
 from huggingface.transcoder import JumpReLU, Sites, save_transcoder
 from huggingface.transcoder_adapter import spliced
 from tcpe.edits import bridge_edited, diff_updates, find_update, list_updates, load_edit, load_edited, main, save_edited, show_update
+from tcpe.model import Model
 from tcpe.update import Edit, MergedUpdate, applied
 from tests.tcpe.test_update import LAYER, random_update
 from tests.tiny import FEATURES, tiny_model, tiny_tokenizer, tiny_transcoder
@@ -192,6 +193,17 @@ def test_a_failed_save_leaves_no_folder_and_the_model_as_it_was(base, monkeypatc
     with pytest.raises(UserError, match="No space left"):
         save_edited(base / "out", model, tokenizer, [replace(edit, lim=0.1)], model_name="m", full=True)
     assert not (base / "out").exists() and not list(base.glob(".out*")) and torch.equal(logits(model), before)
+
+
+def test_a_model_without_a_name_is_saved_only_whole(base):
+    transient = tiny_model()
+    model, edit = Model(transient, tiny_tokenizer(), LAYER), Edit(random_update(transient))
+    with pytest.raises(UserError, match="MODEL_NAME"):
+        model.save(base / "out", edit)
+    assert not (base / "out").exists()
+    model.save(base / "out", edit, full=True)
+    with applied(transient, [edit]):
+        assert torch.equal(logits(load_edited(base / "out", device="cpu")[0]), logits(transient))
 
 
 def test_help_and_mistakes_on_the_command_line():

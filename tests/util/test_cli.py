@@ -65,6 +65,16 @@ def test_a_missing_package_is_one_sentence() -> None:
     assert done.stderr.startswith("error: The Python package no_such_package is missing") and done.stderr.count("\n") == 1
 
 
+def test_a_command_of_any_room_says_so_too() -> None:
+    """Without site-packages it shows its help, or says which package it needs."""
+    commands = {path.parent.name: path for path in ROOT.glob("[a-z]*/*.py") if '__name__ == "__main__":' in path.read_text()}
+    assert {"d_running", "tcpe", "sae_training", "demo", "examples", "benchmarks"} <= set(commands)
+    for room, path in commands.items():
+        done = subprocess.run([sys.executable, "-S", "-m", f"{room}.{path.stem}", "--help"], cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            assert done.returncode == 2 and done.stderr.startswith("error: The Python package ") and done.stderr.count("\n") == 1, done.stderr
+
+
 def test_sigterm_cleans_up_and_says_so(tmp_path: Path) -> None:
     code = f"""
 import sys, time

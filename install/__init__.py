@@ -1,0 +1,1 @@
+"""Installing: what pip makes of this repository, and the lock file."""
