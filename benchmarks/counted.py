@@ -6,15 +6,13 @@ model of random weights with SmolLM2's widths.
 
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from benchmarks.estimates import CONTEXT_TOKENS, MODEL, Model
-from examples.smollm2 import make_base
 from huggingface.tokenization import encode
 from tcpe.compute_v import ValueSettings, compute_value
 from tcpe.contexts import build_contexts
@@ -22,6 +20,7 @@ from tcpe.request import EditRequest
 
 SMOLLM2 = Model(layers=30, d=576, d_mlp=1536, vocabulary=49152, key_value=192, tied=True, bytes=4)
 LAYER = 22
+TOKENIZER = "data/demo/model"
 TARGET = " cast(int)"
 
 
@@ -47,13 +46,12 @@ def counted(run: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-def value_step(model: PreTrainedModel, texts: list[str]) -> int:
+def value_step(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> int:
     """Of one step of the search for the value: what three steps take more than two."""
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(make_base())
     first, *more = texts
     request = EditRequest.from_text(first, TARGET, contexts=[{"prompt": text, "target_new": TARGET} for text in more])
     contexts = build_contexts(tokenizer, request, (), "last")
-    two, three = (counted(partial(compute_value, model, tokenizer, LAYER, contexts, ValueSettings(0.1, steps))) for steps in (2, 3))
+    two, three = (counted(lambda steps=steps: compute_value(model, tokenizer, LAYER, contexts, ValueSettings(0.1, steps))) for steps in (2, 3))
     return three - two
 
 
@@ -68,7 +66,7 @@ def rows() -> list[tuple[str, float, float]]:
             given = {"input_ids": places, "position_ids": places, "attention_mask": torch.zeros(1, 1, CONTEXT_TOKENS, CONTEXT_TOKENS)}
         found.append((f"{name}: weights", sum(weight.numel() for weight in shapes.parameters()), model.weights))
         with torch.no_grad():
-            flops = counted(partial(shapes.model, **given, use_cache=False))
+            flops = counted(lambda shapes=shapes, given=given: shapes.model(**given, use_cache=False))
             cache = shapes.model(**given, use_cache=True).past_key_values
         found.append((f"{name}: forward, {CONTEXT_TOKENS} tokens", flops, model.forward_flops(CONTEXT_TOKENS, CONTEXT_TOKENS, model.layers)))
         size = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers) * model.bytes
@@ -76,12 +74,11 @@ def rows() -> list[tuple[str, float, float]]:
     torch.manual_seed(0)
     texts = [f"long area{number} = (int) width * height; return" for number in range(9)]
     real = LlamaForCausalLM(config(SMOLLM2)).eval()
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(make_base())
-    length, target = (len(encode(tokenizer, text).ids) for text in (texts[0] + TARGET, TARGET))
-    later = SMOLLM2.layers - LAYER - 1
-    tail = (len(texts) + 1) * target
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
+    length, later = len(encode(tokenizer, texts[0] + TARGET).ids), SMOLLM2.layers - LAYER - 1
+    tail = (len(texts) + 1) * (length - len(encode(tokenizer, texts[0]).ids))
     formula = 2 * (SMOLLM2.forward_flops(tail, length, later) + 2 * tail * SMOLLM2.vocabulary * SMOLLM2.d)
-    found.append(("SmolLM2-135M: one step of the value", value_step(real, texts), formula))
+    found.append(("SmolLM2-135M: one step of the value", value_step(real, tokenizer, texts), formula))
     return found
 
 

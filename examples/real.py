@@ -23,7 +23,7 @@ from examples.real_requests import ADAPTER, CORRECTIONS, KIND, LAYER, REQUESTS, 
 from examples.smollm2 import RUNS, check_memory, make_translator
 from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
-from stages.chain import Chain, figures, table
+from stages.chain import Chain, table
 from tcpe.second_moment import CACHE, Site, cached_second_moments
 from tcpe.texts import load_texts
 from util.cli import ArgumentParser
@@ -130,30 +130,10 @@ def run(kecode: Path | None) -> dict[str, Any]:
         cached_second_moments(RUNS / "workspace" / CACHE, model, tokenizer, sites, texts)  # both in one pass; the stages find them there
         with Progress(total=3 + 4 * len(CORRECTIONS), desc="real", unit="stage") as progress:
             chain = Chain(folder, common, (model, tokenizer), progress)
-            before = chain.stage("noKE", "noKE")
-            errors: dict[str, dict[str, Any]] = {}
-            for row, (error, correction) in enumerate(CORRECTIONS.items()):
-                stages = {
-                    "TCPE_pre": chain.stage(f"{error}/TCPE_pre", "TCPE_pre", i=row),
-                    "TCPE": chain.stage(f"{error}/TCPE", "TCPE", i=row, upd_decay=correction.decay),
-                    "ablation": chain.stage(f"{error}/ablation", "TCPE", i=row, upd_decay=correction.decay, abla_exp=True),
-                }
-                errors[error] = {"targets": stages["TCPE"]["targets"], **{stage: figures(metrics) for stage, metrics in stages.items()}}
-            (_, first), *others = enumerate(CORRECTIONS.values())
-            more = [f"{row}:{EDIT['lim']}:{correction.decay}" for row, correction in others]
-            together = chain.stage("multi_error", "TCPE", i=0, upd_decay=first.decay, more_edits=more)
             plain = chain.stage("MLP/noKE", "noKE", **own_mlp)
-            for row, error in enumerate(CORRECTIONS):
-                errors[error]["ROME"] = figures(chain.stage(f"MLP/{error}/ROME", "TCPE_pre", i=row, **own_mlp))
-    summary = {
-        "samples": before["samples"],
-        "accuracy_before": before["accuracy"],
-        "accuracy_without_transcoder": plain["accuracy"],
-        "families": errors,
-        "multi_error": figures(together),
-        "seconds": chain.seconds,
-        "peak_memory_mb": round(memory.mebibytes, 1),
-    }
+            rome = [chain.stage(f"MLP/{error}/ROME", "TCPE_pre", i=row, **own_mlp) for row, error in enumerate(CORRECTIONS)]
+            summary = chain.summary(list(CORRECTIONS), {"ROME": rome}, [correction.decay for correction in CORRECTIONS.values()])
+        summary |= {"accuracy_without_transcoder": plain["accuracy"], "peak_memory_mb": round(memory.mebibytes, 1)}
     write_json(folder / "summary.json", summary)
     sys.stdout.write(table(summary, intervals=True))
     if page := chain.report():

@@ -54,11 +54,11 @@ class Correction(NamedTuple):
 _TYPE = r"(?:int|long|double|char|bool|string)"
 CORRECTIONS = {
     # The fourth large cluster, for loops over a sequence, has no request: docs/real_model.md says what was tried.
-    "array": Correction(
-        "Error: instead of C-style syntax, use D-style `int[] best`", rf"\b{_TYPE}(?P<wrong> (?P<name>\w+)\[\]) =", r"[] \g<name>", "[]"
-    ),
     "cast": Correction(
         "Error: C style cast illegal, use `cast(int)peak`", rf"(?P<wrong> \((?P<type>{_TYPE})\)) ?[\w(]", r" cast(\g<type>)", r"(\g<type>)", 0.67
+    ),
+    "array": Correction(
+        "Error: instead of C-style syntax, use D-style `int[] best`", rf"\b{_TYPE}(?P<wrong> (?P<name>\w+)\[\]) =", r"[] \g<name>", "[]"
     ),
     "length": Correction(
         "Error: cannot implicitly convert expression `arr.length` of type `ulong` to `int`",
