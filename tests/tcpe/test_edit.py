@@ -137,7 +137,7 @@ def test_saved_update_comes_back_equal(tmp_path):
     (tmp_path / "row.0.safetensors").write_bytes(b"half")
     with pytest.raises(CheckpointError, match="not whole"):
         RankOneUpdate.load(tmp_path / "row.0")
-    with pytest.raises(CheckpointError, match="--save_k_v_upd"):
+    with pytest.raises(CheckpointError, match="compute it with TCPE_pre"):
         RankOneUpdate.load(tmp_path / "other")
 
 
