@@ -4,6 +4,7 @@ usage: python -m explain.pictures        writes docs/pictures/report.png and doc
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from util.cli import ArgumentParser
 from util.errors import UserError
 from util.files import check_writable, write_atomically
 
-WIDTH = 1280
+WIDTH, MARGIN = 1280, 16
 
 
 class Picture(NamedTuple):
@@ -43,8 +44,8 @@ def take_pictures(runs: Path, output: Path) -> list[Path]:
         UserError: if a page or a browser is missing, or the pictures cannot be written; earlier ones are then as they were.
     """
     for picture in PICTURES:
-        if not (file := runs / picture.page.partition("#")[0]).is_file():
-            raise UserError(f"There is no page {file}; make demo leaves it.")
+        if not (needed := runs / picture.page.partition("#")[0]).is_file():
+            raise UserError(f"There is no page {needed}; make demo leaves it.")
     check_writable(output)
     written = []
     with headless_browser() as browser:
@@ -54,13 +55,16 @@ def take_pictures(runs: Path, output: Path) -> list[Path]:
             page.goto(f"{(runs / file).resolve().as_uri()}#{address}")
             top, bottom = page.locator(picture.first).first.bounding_box(), page.locator(picture.last).first.bounding_box()
             assert top is not None and bottom is not None
-            y = max(0, top["y"] - 16)
-            clip = {"x": 0, "y": y, "width": WIDTH, "height": bottom["y"] + bottom["height"] + 16 - y}
-            image = page.screenshot(full_page=True, clip=clip)
+            y = max(0, top["y"] - MARGIN)
+            image = page.screenshot(full_page=True, clip={"x": 0, "y": y, "width": WIDTH, "height": bottom["y"] + bottom["height"] + MARGIN - y})
             page.close()
-            write_atomically(output / picture.name, lambda temporary, image=image: temporary.write_bytes(image))
+            write_atomically(output / picture.name, partial(_write, image))
             written.append(output / picture.name)
     return written
+
+
+def _write(image: bytes, path: Path) -> None:
+    path.write_bytes(image)
 
 
 def main() -> None:
