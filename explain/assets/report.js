@@ -364,6 +364,7 @@ function render() {
 const asked = new URLSearchParams(location.hash.slice(1));
 chosen.run = Math.max(0, data.runs.findIndex((one) => one.name === asked.get("run")));
 if (!asked.get("run") && data.runs.length > 1) chosen.run = data.runs.length - 1;
-chosen.flow = asked.get("flow") ?? firstFlow();
+chosen.flow = asked.get("flow");
+if (!chosen.flow || !functionsOf(chosen.flow).length) chosen.flow = firstFlow();
 chosen.name = asked.get("function");
 render();

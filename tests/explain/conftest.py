@@ -1,11 +1,14 @@
 """A real browser, where there is one."""
 
-import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
+
+from explain.browser import headless_browser
+from util.errors import UserError
 
 Open = Callable[..., Page]
 
@@ -13,17 +16,12 @@ Open = Callable[..., Page]
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Headless Chromium, the system's own."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("there is no Chromium here: install your system's package 'chromium'")
-    with sync_playwright() as playwright:
+    with ExitStack() as stack:
         try:
-            # Root has no sandbox for the browser; the pages are the tests' own.
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except Error as error:
-            pytest.skip(f"{path} does not start: {error.message.partition(chr(10))[0]}")
+            browser = stack.enter_context(headless_browser())
+        except UserError as error:
+            pytest.skip(str(error))
         yield browser
-        browser.close()
 
 
 @pytest.fixture

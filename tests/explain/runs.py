@@ -41,7 +41,7 @@ class Runs:
         rows = [{"id": name, "function_java": java.format(name=name), "d_with_params": PROGRAM} for name in self.names]
         write_csv(root / "kecode.csv", list(rows[0]), rows)
         request = {"Error": "1", "brief_description": "Error: C style cast illegal", "prompt": "a{}b", "subject": "x", "target_new": " cast(int)"}
-        write_csv(root / "requests.csv", [*request, "layer_2_TC"], [request | {"layer_2_TC": "0"}])
+        write_csv(root / "requests.csv", [*request, "layer_2_TC", "layer_2_MLP"], [request | {"layer_2_TC": "0", "layer_2_MLP": "0"}])
         self.wrong = set(self.names[: count // 2])
         self.before = self.run("before", dict.fromkeys(self.wrong, (WRONG, MESSAGE)), alg_name="noKE")
 
