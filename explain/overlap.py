@@ -15,6 +15,7 @@ from scipy.stats import permutation_test
 
 from d_running.correction_knowledge import TRANSLATIONS, find_mistakes
 from d_running.dataset import load_samples
+from d_running.language_pairs import JAVA_D, LanguagePairName, language_pair
 from d_running.prompt import PromptFormat, translation_prompt
 from d_running.unit_test import read_translations
 from explain.model import loaded_model
@@ -139,10 +140,11 @@ def _rounded(values: Float[np.ndarray, "one one"]) -> list[list[float]]:
 
 def _functions(run: Run, lim: Lim | None) -> dict[str, Any] | None:
     """The overlap of the failing functions of a run without an edit; None if too few wrong places are known."""
-    samples = load_samples(run.originals, Path(run.flags["d_params_path"]))
-    translations = read_translations(run.folder / TRANSLATIONS, samples)
+    pair = _pair(run)
+    samples = load_samples(run.originals, Path(run.flags["d_params_path"]), pair)
+    translations = read_translations(run.folder / TRANSLATIONS, samples, language_pair(pair).suffix)
     prompt_format = run.flags.get("prompt_format", "natural")
-    mistakes = find_mistakes(run.clustering, samples, translations, prompt_format)
+    mistakes = find_mistakes(run.clustering, samples, translations, prompt_format, pair)
     drawn = {name: [own[place] for place in np.unique(np.linspace(0, len(own) - 1, FUNCTIONS).astype(int))] for name, own in mistakes.items() if own}
     if sum(len(own) > 1 for own in drawn.values()) < 1 or len(drawn) < 2 or run.flags["MODEL_NAME"] == "reference":
         return None
@@ -190,6 +192,11 @@ def _mean(overlap: Float[np.ndarray, "one one"], rows: Bool[np.ndarray, " one"],
     return round(float(pairs.mean()), 3) if len(pairs) else None
 
 
+def _pair(run: Run) -> LanguagePairName:
+    """The language pair of a run; those of earlier versions do not say theirs."""
+    return run.flags.get("language_pair", JAVA_D)
+
+
 def _keys_at(run: Run, places: Sequence[tuple[str, str, int, int]], prompt_format: PromptFormat) -> Float[np.ndarray, "one n_features"]:
     """What the edited layer's neurons do at the last token before each wrong place.
 
@@ -207,7 +214,8 @@ def _keys_at(run: Run, places: Sequence[tuple[str, str, int, int]], prompt_forma
         rows = []
         for java, d, line, start in places:
             lines = d.split("\n")
-            rows.append(encode(tokenizer, translation_prompt(tokenizer, java, prompt_format) + "\n".join([*lines[:line], lines[line][:start]])).ids)
+            asked = translation_prompt(tokenizer, java, prompt_format, _pair(run))
+            rows.append(encode(tokenizer, asked + "\n".join([*lines[:line], lines[line][:start]])).ids)
         order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
         for first in range(0, len(order), BATCH):
             batch = pad([rows[row] for row in order[first : first + BATCH]], tokenizer.pad_token_id, model.device)

@@ -35,7 +35,7 @@ class RunConfig:
     without_rule: list[str] = flag([], "rules of the reference that are switched off, so that it errs as models do")
     container_workspace: str = flag("", "folder for intermediate files that runs share: statistics, updates, compiled verdicts (required)")
     originals_path: str = flag("data/kecode/originals", "benchmark: folder of ID.java, or its kecode.csv")
-    d_params_path: str = flag("data/kecode/d_with_params", "benchmark: folder of ID.d, the test programs")
+    d_params_path: str = flag("data/kecode/d_with_params", "benchmark: folder of ID.d (or ID.py), the test programs")
     prompt_format: PromptFormat = flag(PROMPT_FORMAT, PROMPT_FORMAT_HELP)
     translate_only: bool = flag(False, "translate, and judge nothing")
     invalidate_cache: bool = flag(False, "throw away what earlier runs left in the output folder and the caches")

@@ -1,7 +1,8 @@
 """Language pairs: what the benchmark needs to know of a source and a target language, as data behind one interface.
 
-Each pair is a module of this package, with its `LanguagePair` under the name ``PAIR``, and a name in `LanguagePairName`. Samples, prompts,
-judging, clusters and metrics are the same for all; CONTRIBUTING.md has the recipe for another pair.
+The source of all of them is Java: its functions, their types and what they really return are the benchmark. Each pair is a module of this
+package, with its `LanguagePair` under the name ``PAIR``, and a name in `LanguagePairName`. Samples, prompts, judging, clusters and metrics
+are the same for all; CONTRIBUTING.md has the recipe for another pair.
 """
 
 import importlib
@@ -9,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
+
+from util.errors import UserError
 
 if TYPE_CHECKING:
     from d_running.config import UnitTestConfig
@@ -111,5 +114,11 @@ class LanguagePair:
 
 
 def language_pair(name: str) -> LanguagePair:
-    """The pair of that name, such as "java-d"."""
+    """The pair of that name, such as "java-d".
+
+    Raises:
+        UserError: if there is none.
+    """
+    if name not in get_args(LanguagePairName):
+        raise UserError(f"--language_pair {name} is none of {', '.join(get_args(LanguagePairName))}.")
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").PAIR

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import shutil
 import sys
 import sysconfig
@@ -36,6 +37,11 @@ def interpreter() -> tuple[str, list[str]]:
     return executable, list(dict.fromkeys([executable, paths["stdlib"], paths["platstdlib"], *library]))
 
 
+def _is_for_all(path: Path) -> bool:
+    """Whether the user without rights, that programs run as where this is root's process, may execute the file ``path``."""
+    return os.geteuid() != 0 or all(place.stat().st_mode & 1 for place in (path, *path.parents))
+
+
 class PythonJudge:
     """Judges Python functions in one sandbox tier (see `language_pairs.Judging`)."""
 
@@ -58,7 +64,8 @@ class PythonJudge:
                     raise Trouble(f"a right program does not pass, {verdict.description}")
                 self._stack = stack.pop_all()
         except (Trouble, OSError) as error:
-            raise UserError(f"Nothing can be judged here: {error}.") from error
+            hint = "" if _is_for_all(Path(self._executable)) else "; run this as another user than root, or with a Python that all users may execute"
+            raise UserError(f"Nothing can be judged here: {error}{hint}.") from error
         return self
 
     def _prepare(self, tools: Path) -> list[str]:

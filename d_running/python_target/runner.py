@@ -9,6 +9,10 @@ import os
 import struct
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # which takes as long to import as all else here
+
 _OUTPUT = 3
 _FILE = "translation.py"
 _LONGEST = 1 << 20
@@ -27,7 +31,7 @@ def main() -> int:
         sys.stderr.write(_words(error))
         return 1
     try:
-        names: dict[str, object] = {"__name__": "translation", "__file__": _FILE}
+        names: dict[str, Any] = {"__name__": "translation", "__file__": _FILE}
         exec(code, names)
         function = names[job["name"]] if job["name"] in names else eval(job["name"], names)
         if not callable(function):

@@ -131,7 +131,7 @@ def test_a_compiler_sees_and_writes_only_its_folder(tmp_path, isolated):
 @pytest.mark.parametrize("fast", [False, True])
 def test_no_cheat_passes(tmp_path, fast):
     names = ["leaves_early", "writes_the_verdict", "says_it_was_not_loaded", "prints_the_score", "runs_after_main"]
-    cases = CHEATS | FAILS | {name: (ONE, HOSTILE[name]) for name in names} | HONEST
+    cases = CHEATS | (FAILS if fast else {}) | {name: (ONE, HOSTILE[name]) for name in names} | HONEST
     results = judge(tmp_path, cases, fast_judge=fast)
     assert {name for name, result in results.items() if result.success} == {name for name in HONEST if name != "wrong"}
     assert results["wrong"].description == "1 of 2 tests passed"
@@ -139,8 +139,7 @@ def test_no_cheat_passes(tmp_path, fast):
 
 @CONFINES
 def test_what_a_plain_verdict_does_not_stop(tmp_path):
-    results = judge(tmp_path, CHEATS | FAILS, plain_verdict=True)
-    assert {name for name, result in results.items() if result.success} == CHEATS.keys()
+    assert all(result.success for result in judge(tmp_path, CHEATS, plain_verdict=True).values())
 
 
 @CONFINES

@@ -172,6 +172,8 @@ def test_the_program_that_is_run_holds_nothing_that_is_expected():
 
 
 def test_what_is_for_d_alone_is_refused():
+    with pytest.raises(UserError, match="--language_pair java-c is none of java-d, java-python"):
+        language_pair("java-c")
     with pytest.raises(UserError, match="--plain_verdict is for --language_pair java-d"):
         PAIR.target(UnitTestConfig(plain_verdict=True, language_pair="java-python"))
     with pytest.raises(BenchmarkError, match="has no rules"):
