@@ -6,11 +6,12 @@ model of random weights with SmolLM2's widths.
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from benchmarks.estimates import CONTEXT_TOKENS, MODEL, Model
 from huggingface.tokenization import encode
@@ -51,7 +52,7 @@ def value_step(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, texts
     first, *more = texts
     request = EditRequest.from_text(first, TARGET, contexts=[{"prompt": text, "target_new": TARGET} for text in more])
     contexts = build_contexts(tokenizer, request, (), "last")
-    two, three = (counted(lambda steps=steps: compute_value(model, tokenizer, LAYER, contexts, ValueSettings(0.1, steps))) for steps in (2, 3))
+    two, three = (counted(partial(compute_value, model, tokenizer, LAYER, contexts, ValueSettings(0.1, steps))) for steps in (2, 3))
     return three - two
 
 
@@ -66,7 +67,7 @@ def rows() -> list[tuple[str, float, float]]:
             given = {"input_ids": places, "position_ids": places, "attention_mask": torch.zeros(1, 1, CONTEXT_TOKENS, CONTEXT_TOKENS)}
         found.append((f"{name}: weights", sum(weight.numel() for weight in shapes.parameters()), model.weights))
         with torch.no_grad():
-            flops = counted(lambda shapes=shapes, given=given: shapes.model(**given, use_cache=False))
+            flops = counted(partial(shapes.model, **given, use_cache=False))
             cache = shapes.model(**given, use_cache=True).past_key_values
         found.append((f"{name}: forward, {CONTEXT_TOKENS} tokens", flops, model.forward_flops(CONTEXT_TOKENS, CONTEXT_TOKENS, model.layers)))
         size = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers) * model.bytes
@@ -74,7 +75,7 @@ def rows() -> list[tuple[str, float, float]]:
     torch.manual_seed(0)
     texts = [f"long area{number} = (int) width * height; return" for number in range(9)]
     real = LlamaForCausalLM(config(SMOLLM2)).eval()
-    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(TOKENIZER)
     length, later = len(encode(tokenizer, texts[0] + TARGET).ids), SMOLLM2.layers - LAYER - 1
     tail = (len(texts) + 1) * (length - len(encode(tokenizer, texts[0]).ids))
     formula = 2 * (SMOLLM2.forward_flops(tail, length, later) + 2 * tail * SMOLLM2.vocabulary * SMOLLM2.d)
