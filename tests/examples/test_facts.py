@@ -1,8 +1,10 @@
 import torch
 from transformers import LlamaForCausalLM
 
-from examples.facts import probabilities, table
-from tests.tiny import CONFIGS, tiny_tokenizer
+from examples import facts
+from examples.facts import english_transcoder, probabilities, table
+from sae_training.config import Recipe
+from tests.tiny import CONFIGS, tiny_model, tiny_tokenizer
 
 
 def test_probabilities_of_objects_agree_with_one_pass_for_each():
@@ -26,3 +28,17 @@ def test_the_table_has_means_and_a_harmonic_score():
     )
     lines = table([{"none": before, "ROME": after}] * 3).splitlines()
     assert lines[2].split()[:2] == ["none", "50.0"] and lines[3].split()[:2] == ["ROME", "100.0"]
+
+
+def test_the_english_transcoder_is_trained_once_and_again_for_other_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr(facts, "LAYER", 1)
+    monkeypatch.setattr(facts, "HELD_OUT", 1)
+    monkeypatch.setattr(facts, "RECIPE", Recipe(expansion_factor=2, k=4, train_batch_size=16, total_training_tokens=160))
+    model, tokenizer, texts = tiny_model("Llama"), tiny_tokenizer(), ["the first text", "another text", "the last one"]
+    first = english_transcoder(model, tokenizer, texts, tmp_path / "transcoder")
+    trained = []
+    monkeypatch.setattr(facts, "train_transcoder", lambda *given: trained.append(given) or first)
+    again = english_transcoder(model, tokenizer, texts, tmp_path / "transcoder")
+    assert not trained and torch.equal(again.up_proj.weight, first.up_proj.weight)
+    english_transcoder(model, tokenizer, [*texts, "one more"], tmp_path / "transcoder")
+    assert len(trained) == 1
