@@ -5,12 +5,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SHIPPED = ("data/demo", "data/edit_requests.csv")
 
 
-class BuildHook(BuildHookInterface):
+class BuildHook(BuildHookInterface[BuilderConfig]):
     """Names the files of a wheel. For an editable installation the folder of the rooms is the repository itself."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

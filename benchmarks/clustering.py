@@ -7,6 +7,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -76,7 +77,7 @@ def main() -> None:
         results, embed = make_failures(count, count // 2, count // 10), load_embedder(BUILTIN, MAX_LENGTH)
         _, ours, clustering = clustered(results, embed)
         rows = embed(clustering.briefs)
-        reference, groups = seconds(lambda rows=rows: message_by_message(rows, THRESHOLD))
+        reference, groups = seconds(partial(message_by_message, rows, THRESHOLD))
         equal = groups == cluster_results(results, embed, grouping="original").groups
         out(f"{count:8} {len(clustering.names):8} {reference:12.2f} {ours:8.3f} {reference / ours:7.0f}  {equal}\n")
     out(f"\n{'failures':>8} {'messages':>8} {'clusters':>8} {'embed s':>8} {'cluster s':>9} {'align s':>8} {'wall s':>7} {'peak MB':>8}\n")
@@ -86,7 +87,7 @@ def main() -> None:
         with PeakMemory() as memory:
             embedding, ours, clustering = clustered(results, embed)
             other = cluster_results(results[: count // 10], embed)
-            aligning, _ = seconds(lambda new=clustering, old=other, embed=embed: align(new, old, embed))
+            aligning, _ = seconds(partial(align, clustering, other, embed))
         wall = time.perf_counter() - start
         out(f"{count:8} {texts:8} {len(clustering.names):8} {embedding:8.2f} {ours:9.2f} {aligning:8.2f} {wall:7.1f} {memory.mebibytes:8.0f}\n")
 

@@ -9,29 +9,42 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from d_running.config import UnitTestConfig
 from d_running.dataset import Sample
+from d_running.language_pairs import language_pair
 from d_running.sandbox import choose_tier, probe_isolation
-from d_running.unit_test import Result, UnitTestConfig, run_unit_tests
-from tests.d_running.hostile import AT_RUN_TIME, CHEATS, HOSTILE, MAY_PASS, MAY_PASS_PLAIN, NEEDS_ISOLATION, ONE, RIGHT
+from d_running.unit_test import Result, run_unit_tests
+from tests.d_running import hostile_python
+from tests.d_running.hostile import AT_RUN_TIME, CHEATS, FAILS, HOSTILE, MAY_PASS, MAY_PASS_PLAIN, NEEDS_ISOLATION, ONE, RIGHT
 from util.cli import ArgumentParser, run_main
 from util.errors import UserError
 
-MODES = {
+MODES: dict[str, dict[str, Any]] = {
     "strict": {},
     "strict fast": {"fast_judge": True},
     "plain": {"plain_verdict": True},
     "plain fast": {"plain_verdict": True, "fast_judge": True},
+    "python": {"language_pair": "java-python"},
 }
 HONEST = {f"honest{i}": (ONE, f"{RIGHT} // {i}") for i in range(20)}
 
 
-def judge_all(folder: Path, names: list[str], options: dict[str, bool], jobs: int | None) -> list[Result]:
-    """The results of the hostile programs ``names``, of the cheats, and of 20 right programs among them."""
-    programs = HONEST | {name: (ONE, HOSTILE[name]) for name in names} | CHEATS
+def programs_of(mode: str, names: list[str]) -> dict[str, tuple[str, str]]:
+    """The hostile programs, those among ``names`` if they are D, the cheats, and 20 right programs among them."""
+    if mode == "python":
+        honest = {name: (hostile_python.ONE, f"{hostile_python.RIGHT}# {name}\n") for name in HONEST}
+        return honest | {name: (hostile_python.ONE, text) for name, text in hostile_python.AT_RUN_TIME.items()} | hostile_python.CHEATS
+    return HONEST | {name: (ONE, HOSTILE[name]) for name in names} | CHEATS | FAILS
+
+
+def judge_all(folder: Path, programs: dict[str, tuple[str, str]], options: dict[str, Any], jobs: int | None) -> list[Result]:
+    """The results of the programs."""
+    pair = language_pair(options.get("language_pair", "java-d"))
     (folder / "translations").mkdir(parents=True)
     for name, (_, translation) in programs.items():
-        (folder / "translations" / f"{name}.d").write_text(translation)
+        pair.file(folder / "translations", name).write_text(translation)
     samples = [Sample(name, "", program) for name, (program, _) in programs.items()]
     config = UnitTestConfig(folder / "cache", jobs, compile_limit=3, run_limit=1, **options)
     return run_unit_tests(folder / "translations", samples, folder / "out", config)
@@ -45,7 +58,7 @@ def processes() -> set[str]:
             command = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if any(word in (b"../tools/runner", b"translation", b"./translation.so", b"translation.d") for word in command):
+        if any(word in (b"../tools/runner", b"../tools/runner.py", b"translation", b"./translation.so", b"translation.d") for word in command):
             found.add(process.name)
     return found
 
@@ -58,14 +71,16 @@ def main() -> int:
     arguments = parser.parse_args()
     tier, isolated = choose_tier(), probe_isolation()
     names = [name for name in HOSTILE if isolated or name not in NEEDS_ISOLATION]
-    sys.stdout.write(f"{len(names)} hostile programs, {len(CHEATS)} cheats; {tier}, {'isolated' if isolated else 'not isolated'}\n")
+    of_python = len(hostile_python.AT_RUN_TIME) + len(hostile_python.CHEATS)
+    counts = f"{len(names)} hostile programs, {len(CHEATS) + len(FAILS)} cheats, {of_python} in Python"
+    sys.stdout.write(f"{counts}; {tier}, {'isolated' if isolated else 'not isolated'}\n")
     failed = False
     for mode in arguments.modes:
         with tempfile.TemporaryDirectory() as scratch:
             before, temporary = processes(), set(Path(tempfile.gettempdir()).iterdir())
             witness = subprocess.Popen(["sleep", "100000"], start_new_session=True)
             try:
-                results, said = judge_all(Path(scratch), names, MODES[mode], arguments.jobs), ""
+                results, said = judge_all(Path(scratch), programs_of(mode, names), MODES[mode], arguments.jobs), ""
             except UserError as error:
                 results, said = [], str(error)
             harm = ["the witness was killed"] if witness.poll() is not None else []
@@ -80,7 +95,7 @@ def main() -> int:
         passed = [result.name for result in results if result.success and result.name not in HONEST]
         deceived = [name for name in passed if name not in (MAY_PASS_PLAIN if "plain" in mode else MAY_PASS)]
         lost = [result.name for result in results if result.error in ("Exception", "NotJudged") or (result.name in HONEST and not result.success)]
-        vacuous = [result.name for result in results if result.name in AT_RUN_TIME and result.error == "Compilation"]
+        vacuous = [result.name for result in results if mode != "python" and result.name in AT_RUN_TIME and result.error == "Compilation"]
         figures = {"false passes": deceived, "harm": harm, "orphans": sorted(orphans), "lost": lost + [said] * bool(said), "not compiled": vacuous}
         counts = ", ".join(f"{kind} {number}" for kind, number in Counter(result.error for result in results).most_common())
         sys.stdout.write(f"{mode:12}" + "; ".join(f"{len(found)} {what}" for what, found in figures.items()) + f" ({counts})\n")

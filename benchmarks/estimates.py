@@ -11,27 +11,29 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class Model:
-    """A Llama: widths and layers, weights in two bytes."""
+    """A Llama: widths and layers; ``key_value`` is the width of keys and of values, ``tied`` whether it unembeds with the embedding."""
 
     layers: int = 32
     d: int = 4096
     d_mlp: int = 11008
     vocabulary: int = 32016
+    key_value: int = 4096
+    tied: bool = False
     bytes: int = 2
 
     @property
     def layer_weights(self) -> int:
         """Of attention (q, k, v, o) and MLP (gate, up, down)."""
-        return 4 * self.d**2 + 3 * self.d * self.d_mlp
+        return 2 * self.d**2 + 2 * self.d * self.key_value + 3 * self.d * self.d_mlp
 
     @property
     def weights(self) -> int:
         """All layers, embedding and unembedding."""
-        return self.layers * self.layer_weights + 2 * self.vocabulary * self.d
+        return self.layers * self.layer_weights + (1 if self.tied else 2) * self.vocabulary * self.d
 
     def key_value_bytes(self, tokens: int, layers: int) -> int:
         """Keys and values of so many tokens."""
-        return 2 * layers * tokens * self.d * self.bytes
+        return 2 * layers * tokens * self.key_value * self.bytes
 
     def forward_flops(self, tokens: int, context: int, layers: int) -> float:
         """2 per weight and token, and 2 x 2 x d per token and token before it, on average half of ``context``."""

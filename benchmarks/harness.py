@@ -11,17 +11,19 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from d_running.compiler import SOURCE_NAME
+from d_running.config import UnitTestConfig
 from d_running.dataset import Sample, load_samples
 from d_running.execution import Verdict
 from d_running.harness import plain_program
 from d_running.java_text import natural_java
 from d_running.java_to_d import RULES, translate_java
-from d_running.translate import d_function
-from d_running.unit_test import Result, UnitTestConfig, read_translations, run_unit_tests
+from d_running.translate import function_of
+from d_running.unit_test import Result, read_translations, run_unit_tests
 from d_running.words import faithful_words
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError
@@ -75,7 +77,7 @@ def reference_translations(samples: list[Sample], folder: Path) -> list[Sample]:
             translation = translate_java(natural_java(sample.java), without)
         except BenchmarkError:
             continue
-        write_text(folder / f"{sample.name}.d", d_function(translation))
+        write_text(folder / f"{sample.name}.d", function_of(translation))
         done.append(sample)
     return done
 
@@ -102,7 +104,7 @@ def main() -> None:
         samples = [samples[i * len(samples) // count] for i in range(count)]
         programs = {sample.name: plain_program(sample.test_program, functions[sample.name]) for sample in samples}
 
-        def judged(mode: str, **options: bool) -> dict[str, Verdict]:
+        def judged(mode: str, **options: Any) -> dict[str, Verdict]:
             output = Path(scratch, mode)
             config = UnitTestConfig(output, arguments.jobs, run_limit=arguments.run_limit, **options)
             return {result.name: _verdict(result) for result in run_unit_tests(folder, samples, output, config)}

@@ -52,8 +52,15 @@ def ids_of(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> torch.Tensor
 def model_with_transcoder(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     """A random model whose transcoder has some common features, many rare ones, and about ``ACTIVE`` at a token."""
     torch.manual_seed(0)
-    sizes = {"vocab_size": len(tokenizer), "hidden_size": WIDTH, "num_hidden_layers": 12, "intermediate_size": 1376}
-    model = LlamaForCausalLM(LlamaConfig(**sizes, num_attention_heads=8, initializer_range=0.1)).eval()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        num_hidden_layers=12,
+        intermediate_size=1376,
+        num_attention_heads=8,
+        initializer_range=0.1,
+    )
+    model = LlamaForCausalLM(config).eval()
     zeros = torch.zeros(FEATURES), torch.zeros(WIDTH)
     transcoder = Transcoder.from_matrices(torch.randn(WIDTH, FEATURES), zeros[0], torch.randn(FEATURES, WIDTH) / 100, zeros[1])
     with Trace(model.model.layers[LAYER].mlp, stop=True) as trace:

@@ -1,4 +1,4 @@
-"""Builds KECode from the public TransCoder test set: D test programs with the results that the functions really give.
+"""Builds KECode from the public TransCoder test set: test programs with the results that the functions really give.
 
 The inputs are those of the Python file, as the types of the Java function take them; where there are none that serve, those of the Java
 file's own ``main`` (``--selection original``: such samples are left out). The expected results come from the Java function
@@ -12,63 +12,50 @@ tests are a column of their own, beside those that compare the result alone, as 
 
 import logging
 import math
-import platform
 import sys
-from collections import Counter
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from d_running.calls import Call, arguments_after, compared_arguments, render_calls
-from d_running.compiler import find_compiler
-from d_running.dataset import ARGUMENTS_COLUMN, CSV_COLUMNS, NAME, java_function
-from d_running.gold import GOLD_NAME, GoldSample, Unusable, compilation_unit, converted, file_text, gold_pairs, java_signature, read_gold
-from d_running.harness import INTEGER_BITS
+from d_running.build_report import NO_JDK, TOLERANCE, Entry, Oracle, answer_text, build_report, shown, summary
+from d_running.calls import arguments_after, compared_arguments, render_calls
+from d_running.config import UnitTestConfig
+from d_running.dataset import NAME, SOURCE_COLUMNS, java_function, sample_of
+from d_running.gold import (
+    GOLD_NAME,
+    PYTHON_MARKER,
+    GoldSample,
+    Unusable,
+    compilation_unit,
+    converted,
+    file_text,
+    gold_pairs,
+    java_signature,
+    read_gold,
+)
+from d_running.harness import FUNCTION_NAME, INTEGER_BITS
 from d_running.java_inputs import java_inputs
+from d_running.language_pairs import JAVA_D, LANGUAGE_PAIR_HELP, LanguagePair, LanguagePairName, language_pair
 from d_running.mutants import MutantsConfig
 from d_running.oracles import Answer, Answers
-from d_running.oracles.java_oracle import JavaMethod, has_jdk, java_results, java_version
+from d_running.oracles.java_oracle import JavaMethod, has_jdk, java_results
 from d_running.oracles.python_oracle import PythonFunction, python_results
-from d_running.sandbox import choose_tier, probe_tier
+from d_running.sandbox import choose_tier
 from d_running.stronger_inputs import NEW_INPUTS_FILE, Subject, new_inputs_report, stronger_inputs
+from d_running.translate import reference_translations, write_translations
+from d_running.unit_test import run_unit_tests
 from util.cli import ArgumentParser
-from util.errors import BenchmarkError
+from util.errors import BenchmarkError, UserError
 from util.files import write_csv, write_json, write_text
 
-Oracle = Literal["java", "python"]
 Inputs = Literal["original", "strong"]
 Selection = Literal["all", "original"]
 CSV_FILE, REPORT_FILE, SUMMARY_FILE = "kecode.csv", "report.json", "summary.txt"
-ORIGINALS, TEST_PROGRAMS = ("originals", ".java"), ("d_with_params", ".d")
-_TOLERANCE = 1e-6
-_NO_JDK = "there is no JDK here"
-_SHOWN = 70  # characters of a value in the summary
+ORIGINALS = "originals"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Entry:
-    """What the build finds out about one sample of the set."""
-
-    name: str
-    reason: str = ""  # why it is left out
-    gold: GoldSample | None = None
-    inputs: dict[int, list[Any]] = field(default_factory=dict)  # by number, those that fit
-    left_out: dict[int, str] = field(default_factory=dict)
-    expected: dict[int, Any] = field(default_factory=dict)
-    after: dict[int, list[Any]] = field(default_factory=dict)  # the arguments after the call
-    disagreements: list[dict[str, Any]] = field(default_factory=list)
-    agreement: str = "not compared"
-    right_fails: bool = False  # a right translation does under the Python oracle
-    new: list[Call] = field(default_factory=list)  # with generated inputs
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def calls(self) -> list[Call]:
-        """Those with the inputs of the set that are kept."""
-        return [Call(self.inputs[number], result, self.after.get(number, [])) for number, result in self.expected.items()]
 
 
 def build(
@@ -78,28 +65,31 @@ def build(
     inputs: Inputs = "original",
     config: MutantsConfig | None = None,
     selection: Selection = "all",
+    pair: LanguagePairName = JAVA_D,
 ) -> dict[str, Any]:
     """Build the benchmark of all usable samples under ``source`` into the folder ``output``; returns the report.
 
     Args:
         inputs: those of the set alone, or with generated ones (see `stronger_inputs`), which new_inputs.json lists.
-        config: how mutants are judged for that.
+        config: how mutants are judged for that, and the reference's translations; without it, the report does not say which it solves.
         selection: "original" leaves out the samples, and changes the inputs, for which the Python file alone does not serve, and compares
             results alone, which leaves out what returns void.
+        pair: the name of the language pair.
 
     Raises:
         BenchmarkError: if the set cannot be found, the JDK is missing (with the Java oracle), no sample can be kept, or ``output`` holds
             other files. Nothing is written then.
     """
+    languages = language_pair(pair)
     if oracle == "java" and not has_jdk():
         raise BenchmarkError("javac and java were not found; install a JDK (Debian: default-jdk-headless) or build with --oracle python.")
     if inputs == "strong":
         if oracle == "python":
             raise BenchmarkError("--inputs strong takes Java's results for new inputs; leave out --oracle python.")
-        config = config or MutantsConfig()
-        find_compiler(config.d_compiler)
+        config = replace(config or MutantsConfig(), language_pair=pair)
+        languages.target(config)
         choose_tier(config.allow_unsafe_execution)
-    _check_output(output)
+    _check_output(output, languages)
     pairs, other_files = gold_pairs(source)
     entries = [_read(name, *paths, selection) for name, paths in pairs.items()]
     _leave_out_doubles(entries)
@@ -113,8 +103,9 @@ def build(
     if all(entry.reason for entry in entries):
         raise BenchmarkError(f"None of the {len(entries)} samples in {source} can be kept; the first is {entries[0].name}: {entries[0].reason}.")
     new_inputs = _strengthen(entries, config) if config and inputs == "strong" else None
-    report = _report(entries, oracle) | {"other_files": other_files}
-    _write(entries, report, output, oracle)
+    rows = _rows(entries, languages, exact=oracle == "python")
+    report = build_report(entries, oracle) | {"other_files": other_files, "language_pair": pair, "reference": _reference(rows, languages, config)}
+    _write(entries, rows, report, output, languages)
     if new_inputs:
         write_json(output / NEW_INPUTS_FILE, new_inputs)
     else:
@@ -122,11 +113,12 @@ def build(
     return report
 
 
-def _strengthen(entries: list[_Entry], config: MutantsConfig) -> dict[str, Any]:
+def _strengthen(entries: list[Entry], config: MutantsConfig) -> dict[str, Any]:
     """Give the kept entries more inputs; what new_inputs.json says of them."""
     kept = {entry.name: entry for entry in entries if entry.gold and not entry.reason}
     subjects = [
-        Subject(name, java_function(entry.gold.java), compilation_unit(entry.gold.java), GOLD_NAME, entry.gold.signature, entry.calls)
+        Subject(name, java_function(entry.gold.java), compilation_unit(entry.gold.java), GOLD_NAME, entry.gold.signature, entry.calls,
+                _gold(entry, config.language_pair), config.language_pair)
         for name, entry in kept.items() if entry.gold
     ]  # fmt: skip
     found, scores = stronger_inputs(subjects, config)
@@ -135,8 +127,8 @@ def _strengthen(entries: list[_Entry], config: MutantsConfig) -> dict[str, Any]:
     return new_inputs_report(found, scores, config)
 
 
-def _read(name: str, java_path: Path | None, python_path: Path | None, selection: Selection) -> _Entry:
-    entry = _Entry(name)
+def _read(name: str, java_path: Path | None, python_path: Path | None, selection: Selection) -> Entry:
+    entry = Entry(name)
     try:
         if not NAME.fullmatch(name):
             raise Unusable("its name is no plain file name; use letters, digits, '_', '-' and '.'")
@@ -200,7 +192,7 @@ def _fitted(row: list[Any] | Unusable, types: Sequence[str]) -> list[Any]:
     return [converted(kind, value) for kind, value in zip(types, row, strict=True)]
 
 
-def _leave_out_doubles(entries: list[_Entry]) -> None:
+def _leave_out_doubles(entries: list[Entry]) -> None:
     """Of names that differ only by case, the first usable one stays: on many systems their files would be one."""
     seen: dict[str, str] = {}
     for entry in entries:
@@ -208,39 +200,39 @@ def _leave_out_doubles(entries: list[_Entry]) -> None:
             entry.reason = f"its name differs from {seen[entry.name.casefold()]} by case only; their files would overwrite each other"
 
 
-def _run_java(entries: list[_Entry]) -> list[Answers]:
+def _run_java(entries: list[Entry]) -> list[Answers]:
     if not has_jdk():
-        return [Answers(problem=_NO_JDK)] * len(entries)
+        return [Answers(problem=NO_JDK)] * len(entries)
     return java_results([
         JavaMethod(compilation_unit(entry.gold.java), entry.gold.signature.class_name, GOLD_NAME, list(entry.inputs.values()))
         for entry in entries if entry.gold
     ])  # fmt: skip
 
 
-def _run_python(entries: list[_Entry]) -> list[Answers]:
+def _run_python(entries: list[Entry]) -> list[Answers]:
     with_python = [entry for entry in entries if entry.gold and entry.gold.python]
     found = dict(zip((entry.name for entry in with_python), python_results(list(map(_python_function, with_python))), strict=True))
     return [found.get(entry.name, Answers(problem="there is no Python function")) for entry in entries]
 
 
-def _python_function(entry: _Entry) -> PythonFunction:
+def _python_function(entry: Entry) -> PythonFunction:
     assert entry.gold
     rows = [row for number, row in enumerate(entry.gold.rows, 1) if number in entry.inputs and not isinstance(row, Unusable)]
     return PythonFunction(entry.gold.python, GOLD_NAME, rows)
 
 
-def _compare(entry: _Entry, java: Answers, python: Answers) -> None:
+def _compare(entry: Entry, java: Answers, python: Answers) -> None:
     """Note on which inputs the two languages disagree."""
     assert entry.gold
     if java.problem or python.problem:
-        entry.notes += [f"not compared: {problem}" for problem in (java.problem, python.problem) if problem not in ("", _NO_JDK, entry.reason)]
+        entry.notes += [f"not compared: {problem}" for problem in (java.problem, python.problem) if problem not in ("", NO_JDK, entry.reason)]
         return
     kind = entry.gold.signature.return_type
     for number, in_java, in_python in zip(entry.inputs, java.answers, python.answers, strict=True):
         entry.right_fails |= _right_fails(kind, in_java, in_python)
         if not (in_java.failure and in_python.failure) and not _same(kind, in_java, in_python):
             entry.disagreements.append({
-                "input": number, "arguments": _shown(entry, number), "java": _text(in_java), "python": _text(in_python),
+                "input": number, "arguments": shown(entry, number), "java": answer_text(in_java), "python": answer_text(in_python),
                 "kind": _kind(kind, in_java, in_python),
             })  # fmt: skip
     entry.agreement = "disagree" if entry.disagreements else "agree"
@@ -285,7 +277,7 @@ def _close(java: Any, python: Any) -> bool:
     if isinstance(java, list):
         return len(java) == len(python) and all(map(_close, java, python))
     if isinstance(java, float) and math.isfinite(java):
-        return abs(java - python) <= _TOLERANCE * abs(java)
+        return abs(java - python) <= TOLERANCE * abs(java)
     return java == python or (java != java and python != python)
 
 
@@ -299,7 +291,7 @@ def _kind(kind: str, java: Answer, python: Answer) -> str:
     return "other"
 
 
-def _expect(entry: _Entry, answers: Answers, oracle: Oracle, compares_arguments: bool) -> None:
+def _expect(entry: Entry, answers: Answers, oracle: Oracle, compares_arguments: bool) -> None:
     """Take the oracle's answers as the expected results, or leave the sample or the input out."""
     assert entry.gold
     signature = entry.gold.signature
@@ -325,136 +317,77 @@ def _expect(entry: _Entry, answers: Answers, oracle: Oracle, compares_arguments:
         entry.reason = "it returns void and changes no argument"
 
 
-def _report(entries: list[_Entry], oracle: Oracle) -> dict[str, Any]:
-    kept = [entry for entry in entries if not entry.reason]
-    agreement = Counter(entry.agreement for entry in entries)
-    kinds = [{found["kind"] for found in entry.disagreements} for entry in entries if entry.disagreements]
-    numbers = [len(entry.gold.rows) if entry.gold else 0 for entry in entries]
-    return {
-        "oracle": oracle,
-        "samples_with_inputs_of_java": sum(entry.gold.origin == "java" for entry in kept if entry.gold),
-        "reals": "exact" if oracle == "python" else f"relative tolerance {_TOLERANCE}",
-        "java": java_version() or f"not run, {_NO_JDK}",
-        "python": platform.python_version(),
-        "python_sandbox": probe_tier(),
-        "samples_given": len(entries),
-        "samples_kept": len(kept),
-        "samples_left_out": len(entries) - len(kept),
-        "inputs_read": sum(numbers),
-        "inputs_kept": sum(len(entry.expected) for entry in kept),
-        "inputs_new": sum(len(entry.new) for entry in kept),
-        "samples_with_arguments": sum(bool(compared_arguments(entry.calls)) for entry in kept),
-        "samples_without_result": sum(entry.gold.signature.return_type == "void" for entry in kept if entry.gold),
-        "inputs_left_out": sum(len(entry.left_out) for entry in kept),
-        "inputs_of_samples_left_out": sum(numbers) - sum(len(entry.gold.rows) for entry in kept if entry.gold),
-        "agree": agreement["agree"],
-        "disagree": agreement["disagree"],
-        "not_compared": agreement["not compared"],
-        "disagree_by_wrap_around_alone": kinds.count({"wrap-around"}),
-        "disagree_by_lost_fraction_alone": kinds.count({"lost fraction"}),
-        "right_translations_failing_under_python": sum(entry.right_fails for entry in entries),
-        "samples": [_sample_report(entry) for entry in entries],
-    }
-
-
-def _sample_report(entry: _Entry) -> dict[str, Any]:
-    left_out = [{"input": number, "arguments": _shown(entry, number), "reason": reason} for number, reason in sorted(entry.left_out.items())]
-    return {
-        "id": entry.name,
-        "kept": not entry.reason,
-        "reason": entry.reason,
-        "inputs": len(entry.gold.rows) if entry.gold else 0,
-        "origin": entry.gold.origin if entry.gold else "",
-        "inputs_kept": 0 if entry.reason else len(entry.expected),
-        "inputs_new": len(entry.new),
-        "inputs_left_out": left_out,
-        "arguments_compared": compared_arguments(entry.calls),
-        "agreement": entry.agreement,
-        "disagreements": entry.disagreements,
-        "notes": entry.notes,
-    }
-
-
-def _shown(entry: _Entry, number: int) -> str:
-    """The arguments of an input, as Python writes them; "" where they cannot be read."""
-    assert entry.gold
-    row = entry.gold.rows[number - 1]
-    return "" if isinstance(row, Unusable) else ", ".join(map(ascii, row))
-
-
-def _text(answer: Answer) -> str:
-    return answer.failure or ascii(answer.value)
-
-
-def summary(report: dict[str, Any]) -> str:
-    """The report as text: the counts, what was left out and why, and where the languages disagree."""
-    lines = [
-        f"{report['samples_kept']} of {report['samples_given']} samples kept, {report['samples_left_out']} left out; "
-        f"{report['inputs_kept']} of {report['inputs_read']} inputs kept" + (f", {report['inputs_new']} new ones" if report["inputs_new"] else ""),
-        f"{report['samples_with_inputs_of_java']} of the samples kept have the inputs of their Java's main, the others those of their Python",
-        f"{report['samples_with_arguments']} of them compare arguments after the call too, {report['samples_without_result']} of these nothing else",
-        f"expected results: {report['oracle']}; reals: {report['reals']}",
-        f"Java: {report['java']}; Python: {report['python']}, sandbox {report['python_sandbox']}",
-        f"Java and Python agree on {report['agree']} samples, disagree on {report['disagree']} "
-        f"({report['disagree_by_wrap_around_alone']} by wrap-around alone, {report['disagree_by_lost_fraction_alone']} by a lost fraction alone), "
-        f"{report['not_compared']} not compared",
-        f"a translation that does what Java does fails on {report['right_translations_failing_under_python']} samples under the Python oracle",
-    ]
-    samples = report["samples"]
-    lines += _section("Left out", [f"{sample['id']}: {sample['reason']}" for sample in samples if not sample["kept"]])
-    lines += _section("Inputs left out of samples that are kept", [
-        f"{sample['id']}, input {one['input']} ({_shortened(one['arguments'])}): {one['reason']}"
-        for sample in samples if sample["kept"] for one in sample["inputs_left_out"]
-    ])  # fmt: skip
-    lines += _section("Other files in the folders", report["other_files"])
-    lines += _section("Notes", [f"{sample['id']}: {note}" for sample in samples for note in sample["notes"]])
-    lines += _section("Java and Python disagree", [
-        f"{sample['id']}, {len(sample['disagreements'])} of {sample['inputs']} inputs; input {one['input']} ({_shortened(one['arguments'])}): "
-        f"Java {_shortened(one['java'])}, Python {_shortened(one['python'])} ({one['kind']})"
-        for sample in samples for one in sample["disagreements"][:1]
-    ])  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-def _section(title: str, lines: list[str]) -> list[str]:
-    return ["", f"{title}: {len(lines)}", *(f"  {line}" for line in lines)] if lines else []
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def _check_output(output: Path) -> None:
+def _check_output(output: Path, languages: LanguagePair) -> None:
     """See that only an earlier build's files would be replaced."""
     if output.exists() and not output.is_dir():
         raise BenchmarkError(f"{output} is a file; name a folder as --output_path.")
     if (output / REPORT_FILE).exists():
         return
-    for folder, suffix in (ORIGINALS, TEST_PROGRAMS):
+    for folder, suffix in ((ORIGINALS, ".java"), (languages.tests_column, languages.suffix)):
         if found := sorted((output / folder).glob(f"*{suffix}")):
             raise BenchmarkError(f"{found[0]} is there, but no {REPORT_FILE} of a build; name an empty folder as --output_path.")
 
 
-def _write(entries: list[_Entry], report: dict[str, Any], output: Path, oracle: Oracle) -> None:
-    write_json(output / REPORT_FILE, report)
-    write_text(output / SUMMARY_FILE, summary(report))
-    rows, columns = [], [*CSV_COLUMNS, *[ARGUMENTS_COLUMN] * bool(report["samples_with_arguments"])]
+def _gold(entry: Entry, pair: LanguagePairName) -> str:
+    """The set's own translation of a sample, under the name that tests call; "" where there is none."""
+    languages = language_pair(pair)
+    if not languages.gold_column or not entry.gold or not entry.gold.python:
+        return ""
+    return languages.rename(entry.gold.python.partition(PYTHON_MARKER)[0], GOLD_NAME, FUNCTION_NAME).strip() + "\n"
+
+
+def _rows(entries: list[Entry], languages: LanguagePair, exact: bool) -> list[dict[str, str]]:
+    """The rows of kecode.csv, with all columns that there can be."""
+    rows = []
     for entry in entries:
         if entry.reason or not entry.gold:
             continue
         signature, calls, compared = entry.gold.signature, entry.calls + entry.new, compared_arguments(entry.calls)
-        exact = oracle == "python"
-        of_results = "" if signature.return_type == "void" else render_calls(signature, calls, exact=exact)
-        of_arguments = render_calls(signature, calls, compared, exact) if compared else ""
-        rows.append(dict(zip(columns, (entry.name, java_function(entry.gold.java), of_results, of_arguments), strict=False)))
-        write_text(output / ORIGINALS[0] / f"{entry.name}.java", entry.gold.java)
-        write_text(output / TEST_PROGRAMS[0] / f"{entry.name}.d", of_arguments or of_results)
+        row = dict(zip(SOURCE_COLUMNS, (entry.name, java_function(entry.gold.java)), strict=True))
+        of_results = "" if signature.return_type == "void" else render_calls(signature, calls, languages.name, exact=exact)
+        of_arguments = render_calls(signature, calls, languages.name, compared, exact) if compared else ""
+        row |= {languages.tests_column: of_results, languages.arguments_column: of_arguments}
+        rows.append(row | ({languages.gold_column: _gold(entry, languages.name)} if languages.gold_column else {}))
+    return rows
+
+
+def _reference(rows: list[dict[str, str]], languages: LanguagePair, config: MutantsConfig | None) -> dict[str, Any]:
+    """Which samples the reference's translations solve; nothing of that where they cannot be judged."""
+    not_tried: dict[str, Any] = {"solved": None, "not_solved": []}
+    if config is None:
+        return not_tried | {"not_tried": "the builder was not told how to judge"}
+    samples = [sample_of(row, languages) for row in rows]
+    config = replace(config, language_pair=languages.name, run_limit=UnitTestConfig.run_limit, fast_judge=True)
+    with tempfile.TemporaryDirectory(prefix="kecode_reference_") as folder:
+        translations = Path(folder, "translations")
+        try:
+            write_translations(reference_translations(samples, pair=languages.name), translations, pair=languages.name)
+            results = run_unit_tests(translations, samples, Path(folder), config)
+        except UserError as error:
+            return not_tried | {"not_tried": str(error)}
+    failed = [result for result in results if not result.success]
+    not_solved = [{"id": one.name, "error": one.error, "message": one.description.strip().partition("\n")[0]} for one in failed]
+    return {"solved": len(results) - len(failed), "not_solved": not_solved}
+
+
+def _write(entries: list[Entry], rows: list[dict[str, str]], report: dict[str, Any], output: Path, languages: LanguagePair) -> None:
+    write_json(output / REPORT_FILE, report)
+    write_text(output / SUMMARY_FILE, summary(report))
+    java = {entry.name: entry.gold.java for entry in entries if entry.gold}
+    for row in rows:
+        name = row["id"]
+        write_text(output / ORIGINALS / f"{name}.java", java[name])
+        write_text(languages.file(output / languages.tests_column, name), row[languages.arguments_column] or row[languages.tests_column])
+        if gold := row.get(languages.gold_column):
+            write_text(languages.file(output / ORIGINALS, name), gold)
     names = {row["id"] for row in rows}
-    for folder, suffix in (ORIGINALS, TEST_PROGRAMS):
-        for path in (output / folder).glob(f"*{suffix}"):
-            if path.stem not in names:  # of an earlier build from other sources
-                path.unlink()
-    write_csv(output / CSV_FILE, columns, rows)
+    for path in [*(output / ORIGINALS).iterdir(), *(output / languages.tests_column).glob(f"*{languages.suffix}")]:
+        if path.stem not in names:  # of an earlier build from other sources
+            path.unlink()
+    columns = [*SOURCE_COLUMNS, languages.tests_column, languages.arguments_column, *[languages.gold_column] * bool(languages.gold_column)]
+    if not report["samples_with_arguments"]:
+        columns.remove(languages.arguments_column)
+    write_csv(output / CSV_FILE, columns, [{column: row[column] for column in columns} for row in rows])
 
 
 def main() -> None:
@@ -464,6 +397,7 @@ def main() -> None:
     parser.add_argument(
         "--output_path", type=Path, required=True, help="folder for originals/, d_with_params/, kecode.csv, report.json and summary.txt"
     )
+    parser.add_argument("--language_pair", choices=get_args(LanguagePairName), default=JAVA_D, help=f"{LANGUAGE_PAIR_HELP} (%(default)s)")
     parser.add_argument("--oracle", choices=("java", "python"), default="java", help="whose results are expected (%(default)s)")
     parser.add_argument(
         "--selection", choices=get_args(Selection), default="all",
@@ -477,8 +411,9 @@ def main() -> None:
     parser.add_argument("--cache_dir", type=Path, default=MutantsConfig.cache_dir, help="where verdicts on mutants are kept (%(default)s)")
     parser.add_argument("--jobs", type=int, help="mutants judged at a time; by default one per processor")
     arguments = parser.parse_args()
-    config = MutantsConfig(cache_dir=arguments.cache_dir, jobs=arguments.jobs)
-    report = build(arguments.source, arguments.output_path, arguments.oracle, arguments.inputs, config, arguments.selection)
+    config = MutantsConfig(cache_dir=arguments.cache_dir, jobs=arguments.jobs, mutants_per_sample=0)  # the more mistakes, the stronger the inputs
+    pair = arguments.language_pair
+    report = build(arguments.source, arguments.output_path, arguments.oracle, arguments.inputs, config, arguments.selection, pair)
     sys.stdout.write(summary(report))
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from d_running.gold import Signature, Unusable, converted, d_type
-from d_running.harness import render_test_program
+from d_running.gold import Signature, Unusable, converted
+from d_running.language_pairs import LanguagePairName, language_pair
 from d_running.oracles import Answer
 
 
@@ -54,15 +54,17 @@ def compared_arguments(calls: Sequence[Call]) -> list[int]:
     return sorted(changed)
 
 
-def render_calls(signature: Signature, calls: Sequence[Call], compared: Sequence[int] = (), exact: bool = False) -> str:
-    """The D test program with these calls, which compares the arguments of the parameters ``compared`` after them too.
+def render_calls(
+    signature: Signature, calls: Sequence[Call], pair: LanguagePairName, compared: Sequence[int] = (), exact: bool = False
+) -> str:
+    """The test program with these calls, which compares the arguments of the parameters ``compared`` after them too.
 
     Raises:
-        BenchmarkError: if a value has no D form.
+        BenchmarkError: if a value has no form in the target language.
     """
-    return render_test_program(
-        d_type(signature.return_type),
-        list(map(d_type, signature.param_types)),
+    return language_pair(pair).render_test_program(
+        signature.return_type,
+        signature.param_types,
         [call.arguments for call in calls],
         [call.result for call in calls],
         exact,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from d_running.language_pairs import JAVA_D, LANGUAGE_PAIR_HELP, LanguagePairName
 from util.errors import UserError
 from util.flags import flag
 
@@ -43,6 +44,7 @@ class UnitTestConfig:
     plain_verdict: bool = flag(
         False, "let programs compare with the expected results themselves, as the original does; deceivable", former_opposite="strict_verdict"
     )
+    language_pair: LanguagePairName = flag(JAVA_D, LANGUAGE_PAIR_HELP)
 
     def __post_init__(self) -> None:
         """See that the limits are positive.

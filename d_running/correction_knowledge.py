@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from d_running.cluster import Clustering, clustering_folder, read_clustering
-from d_running.d_source import rename
 from d_running.dataset import Sample, load_samples
 from d_running.embedding import with_backticks
 from d_running.harness import FUNCTION_NAME as D_NAME
-from d_running.harness import MARKER
 from d_running.java_text import FUNCTION_NAME as JAVA_NAME
-from d_running.prompt import ANSWER_OPENING, PROMPT_FORMAT, PROMPT_FORMAT_HELP, PromptFormat, question, shown_java, translation_prompt
+from d_running.language_pairs import JAVA_D, LANGUAGE_PAIR_HELP, LanguagePairName, language_pair
+from d_running.prompt import PROMPT_FORMAT, PROMPT_FORMAT_HELP, PromptFormat, answer_opening, question, shown_java, translation_prompt
 from d_running.unit_test import Result, read_translations
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError, UserError
@@ -128,7 +127,12 @@ class Draft:
 
 
 def find_mistake(
-    result: Result, message: str, sample: Sample, translation: str, prompt_format: PromptFormat = PROMPT_FORMAT
+    result: Result,
+    message: str,
+    sample: Sample,
+    translation: str,
+    prompt_format: PromptFormat = PROMPT_FORMAT,
+    pair: LanguagePairName = JAVA_D,
 ) -> Mistake | None:
     """The line that the compiler or the running program complained of.
 
@@ -136,9 +140,10 @@ def find_mistake(
     """
     if not translation.isascii() and translation != translation.encode("utf-8", "ignore").decode("utf-8"):
         return None
-    d = rename(translation, D_NAME, JAVA_NAME)
-    found = re.search(rf"\b(?:translation|{re.escape(sample.name)})\.d\((\d+)", result.description)
-    line = int(found[1]) - 1 - sample.test_program.partition(MARKER)[0].count("\n") if found else -1
+    languages = language_pair(pair)
+    d = languages.rename(translation, D_NAME, JAVA_NAME)
+    found = re.search(rf"\b(?:translation|{re.escape(sample.name)}){re.escape(languages.suffix)}\((\d+)", result.description)
+    line = int(found[1]) - 1 - sample.test_program.partition(languages.marker)[0].count("\n") if found else -1
     if not 0 <= line < len(d.rstrip().split("\n")) or not d.split("\n")[line].strip():
         return None
     return Mistake(sample.name, message, shown_java(sample.java, prompt_format), d, line)
@@ -289,7 +294,11 @@ def _escaped(text: str) -> str:
 
 
 def find_mistakes(
-    before: Clustering, samples: Sequence[Sample], translations: dict[str, str], prompt_format: PromptFormat = PROMPT_FORMAT
+    before: Clustering,
+    samples: Sequence[Sample],
+    translations: dict[str, str],
+    prompt_format: PromptFormat = PROMPT_FORMAT,
+    pair: LanguagePairName = JAVA_D,
 ) -> dict[str, list[Mistake]]:
     """For each numbered cluster, the mistakes whose line is known, in the order of the samples' names.
 
@@ -307,7 +316,7 @@ def find_mistakes(
             if result.name not in by_name:
                 raise BenchmarkError(f"The clustering has a sample {result.name} that the benchmark lacks; give the same --originals_path.")
             if result.name in translations:
-                mistake = find_mistake(result, before.briefs[index], by_name[result.name], translations[result.name], prompt_format)
+                mistake = find_mistake(result, before.briefs[index], by_name[result.name], translations[result.name], prompt_format, pair)
                 mistakes[cluster] += [mistake] if mistake else []
     return mistakes
 
@@ -385,15 +394,15 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _prompt_of(model_name: str | None, prompt_format: PromptFormat) -> Callable[[str], str]:
+def _prompt_of(model_name: str | None, prompt_format: PromptFormat, pair: LanguagePairName) -> Callable[[str], str]:
     """The benchmark's prompt for a Java function: as the model's chat template has it, or without a template."""
     if model_name in (None, REFERENCE):
         log.warning("No model with a chat template is named (--MODEL_NAME), so the prompts have none.")
-        return lambda java: f"{question(java, prompt_format)}\n{ANSWER_OPENING}"
+        return lambda java: f"{question(java, prompt_format, pair)}\n{answer_opening(pair)}"
     from transformers import AutoTokenizer
 
     try:
-        return partial(translation_prompt, AutoTokenizer.from_pretrained(model_name), prompt_format=prompt_format)
+        return partial(translation_prompt, AutoTokenizer.from_pretrained(model_name), prompt_format=prompt_format, pair=pair)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"Cannot load the tokeniser of {model_name} ({reason}); give the model with --MODEL_NAME.") from error
@@ -406,6 +415,7 @@ def main() -> None:
     parser.add_argument("--translations", type=Path, help=f"folder of ID.d files (by default {TRANSLATIONS} in the folder)")
     parser.add_argument("--originals_path", type=Path, help="folder of ID.java files, or a kecode.csv (by default the run's)")
     parser.add_argument("--d_params_path", type=Path, help="folder of ID.d test programs; not needed with a kecode.csv (the run's)")
+    parser.add_argument("--language_pair", choices=get_args(LanguagePairName), help=f"{LANGUAGE_PAIR_HELP} (the run's)")
     parser.add_argument("--MODEL_NAME", help="model whose chat template the prompts have (the run's)")
     parser.add_argument("--prompt_format", choices=get_args(PromptFormat), help=f"{PROMPT_FORMAT_HELP} (the run's)")
     parser.add_argument("--layer_num", type=int, help="layer that is to be edited (the run's)")
@@ -425,12 +435,13 @@ def main() -> None:
     settings = run | given
     if missing := [name for name in ("originals_path", "layer_num", "mlp_or_tc") if settings.get(name) is None]:
         raise BenchmarkError(f"{folder} has no {RUN_FILE} that says {', '.join(missing)}; give {', '.join('--' + name for name in missing)}.")
-    samples = load_samples(Path(settings["originals_path"]), Path(settings["d_params_path"]) if settings.get("d_params_path") else None)
-    translations = read_translations(settings.get("translations", folder / TRANSLATIONS), samples)
+    pair = settings.get("language_pair", JAVA_D)
+    samples = load_samples(Path(settings["originals_path"]), Path(settings["d_params_path"]) if settings.get("d_params_path") else None, pair)
+    translations = read_translations(settings.get("translations", folder / TRANSLATIONS), samples, language_pair(pair).suffix)
     prompt_format = settings.get("prompt_format", PROMPT_FORMAT)
-    mistakes = find_mistakes(before, samples, translations, prompt_format)
+    mistakes = find_mistakes(before, samples, translations, prompt_format, pair)
     clusters = sorted(mistakes, key=lambda name: (-len(before.members[name]), int(name)))[: arguments.clusters]
-    prompt_of = _prompt_of(settings.get("MODEL_NAME"), prompt_format)
+    prompt_of = _prompt_of(settings.get("MODEL_NAME"), prompt_format, pair)
     drafts = {name: draft for name in clusters if (draft := draft_request(mistakes[name], prompt_of))}
     output = settings.get("output_path", folder)
     write_drafts(output / DRAFT, drafts, f"layer_{settings['layer_num']}_{settings['mlp_or_tc']}")
@@ -446,7 +457,7 @@ def _run_settings(folder: Path) -> dict[str, Any]:
         return {}
     config = read_json(folder / RUN_FILE, "the run's description").get("config", {})
     kind = config.get("mlp_or_tc") or ("TC" if config.get("TC_layer_file") else "MLP")
-    settings = {name: config[name] for name in ("originals_path", "d_params_path", "MODEL_NAME", "prompt_format") if name in config}
+    settings = {name: config[name] for name in ("originals_path", "d_params_path", "MODEL_NAME", "prompt_format", "language_pair") if name in config}
     return settings | ({"layer_num": config["layer_num"], "mlp_or_tc": kind} if config.get("layer_num", -1) >= 0 else {})
 
 

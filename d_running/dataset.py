@@ -1,4 +1,4 @@
-"""The samples of KECode: a Java function and the D test program that judges its translation."""
+"""The samples of KECode: a Java function and the test program, in the target language, that judges its translation."""
 
 import csv
 import logging
@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from d_running.harness import check_test_program
+from d_running.language_pairs import JAVA_D, LanguagePair, LanguagePairName, language_pair
 from util.errors import BenchmarkError
 
 JAVA_MARKER = "//TOFILL"
 _CLASS_HEADER = re.compile(r"\bclass\s+\w+[^{;]*\{")
 NAME = re.compile(r"[\w-][\w.-]*")
-CSV_COLUMNS = ("id", "function_java", "d_with_params")
-ARGUMENTS_COLUMN = "d_with_arguments"
-"""Of a kecode.csv, if it has it: the test program that compares arguments after the call too; empty for samples without such."""
+SOURCE_COLUMNS = ("id", "function_java")
+"""Of every kecode.csv; the others are the language pair's."""
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,8 @@ class Sample:
     Attributes:
         name: its ID, which is also the stem of its files.
         java: the Java function alone, as the benchmark writes it.
-        test_program: the D program with the marker where the translated function goes (see `harness`).
+        test_program: the program with the marker where the translated function goes (see `language_pairs.LanguagePair`).
+        gold: a right translation that the set has itself; else "".
         problem: why it cannot be judged, such as a test program without its marker; else "". It is not translated, and fails.
     """
 
@@ -38,28 +38,30 @@ class Sample:
     java: str
     test_program: str
     problem: str = ""
+    gold: str = ""
 
 
-def load_samples(originals_path: Path, d_params_path: Path | None = None) -> list[Sample]:
+def load_samples(originals_path: Path, d_params_path: Path | None = None, pair: LanguagePairName = JAVA_D) -> list[Sample]:
     """Read all samples, sorted by name. One that cannot be judged is among them, with its `Sample.problem`, and is named in the log.
 
     Args:
-        originals_path: a folder of ID.java, or a kecode.csv (``id,function_java,d_with_params``, and perhaps ``d_with_arguments``, which
-            goes before then) that holds both sides.
-        d_params_path: the folder of ID.d; not needed with a CSV.
+        originals_path: a folder of ID.java, or a kecode.csv that holds both sides: ``id,function_java`` and the pair's column of test
+            programs, such as ``d_with_params``; where one is in its ``arguments_column``, such as ``d_with_arguments``, that is taken.
+        d_params_path: the folder of ID.d (or of the pair's suffix); not needed with a CSV.
+        pair: the name of the language pair.
 
     Raises:
         BenchmarkError: if a folder or file is missing, a name comes twice or is none, or no sample can be judged.
     """
-    originals_path = Path(originals_path)
+    originals_path, languages = Path(originals_path), language_pair(pair)
     if originals_path.suffix.lower() == ".csv":
-        samples = _from_csv(originals_path)
+        samples = _from_csv(originals_path, languages)
     elif d_params_path is None:
-        raise BenchmarkError(f"{originals_path} is not a kecode.csv, so the folder of D test programs is needed too: give --d_params_path.")
+        raise BenchmarkError(f"{originals_path} is not a kecode.csv, so the folder of test programs is needed too: give --d_params_path.")
     else:
-        samples = _from_folders(originals_path, Path(d_params_path))
+        samples = _from_folders(originals_path, Path(d_params_path), languages)
     _check_names(samples, originals_path)
-    samples = sorted(map(_checked, samples), key=lambda sample: sample.name)
+    samples = sorted((_checked(sample, languages) for sample in samples), key=lambda sample: sample.name)
     broken = [sample for sample in samples if sample.problem]
     if len(broken) == len(samples):
         raise BenchmarkError(f"None of the {len(samples)} samples in {originals_path} can be judged; the first: {broken[0].problem}")
@@ -76,7 +78,7 @@ def load_functions(originals_path: Path) -> list[Sample]:
     """
     path = Path(originals_path)
     if path.suffix.lower() == ".csv":
-        samples = [replace(sample, test_program="") for sample in _from_csv(path, CSV_COLUMNS[:2])]
+        samples = [replace(sample, test_program="") for sample in _from_csv(path)]
     else:
         samples = [_from_files(name, file) for name, file in _files(path, ".java").items()]
         if not samples:
@@ -99,36 +101,44 @@ def _check_names(samples: Sequence[Sample], path: Path) -> None:
             raise BenchmarkError(f"The sample name {sample.name!r} in {path} is no file name; use letters, digits, '_', '-' and '.'.")
 
 
-def _checked(sample: Sample) -> Sample:
+def _checked(sample: Sample, languages: LanguagePair) -> Sample:
     """The sample with its problem, if it has one."""
     if sample.problem:
         return sample
     try:
         if not sample.java:
             raise BenchmarkError(f"The sample {sample.name} has no Java function; add it or leave the sample out.")
-        check_test_program(sample.name, sample.test_program)
+        languages.check_test_program(sample.name, sample.test_program)
     except BenchmarkError as error:
         return replace(sample, problem=str(error))
     return sample
 
 
-def _from_folders(originals: Path, d_params: Path) -> list[Sample]:
-    java, d = _files(originals, ".java"), _files(d_params, ".d")
-    if not java.keys() & d.keys():
-        raise BenchmarkError(f"No ID.java in {originals} has its ID.d in {d_params}; found {len(java)} and {len(d)} files.")
-    return [_from_files(name, java[name], d[name]) if name in java.keys() & d.keys() else _half(name, java) for name in java.keys() | d.keys()]
+def _from_folders(originals: Path, tests: Path, languages: LanguagePair) -> list[Sample]:
+    java, programs = _files(originals, ".java"), _files(tests, languages.suffix)
+    if not java.keys() & programs.keys():
+        raise BenchmarkError(
+            f"No ID.java in {originals} has its ID{languages.suffix} in {tests}; found {len(java)} and {len(programs)} files."
+        )
+    gold = _files(originals, languages.suffix) if languages.gold_column else {}
+    return [
+        _from_files(name, java[name], programs[name], gold.get(name)) if name in java.keys() & programs.keys() else _half(name, java, languages)
+        for name in java.keys() | programs.keys()
+    ]
 
 
-def _half(name: str, java: dict[str, Path]) -> Sample:
-    have, lack = (f"{name}.java", f"{name}.d") if name in java else (f"{name}.d", f"{name}.java")
+def _half(name: str, java: dict[str, Path], languages: LanguagePair) -> Sample:
+    files = [f"{name}.java", f"{name}{languages.suffix}"]
+    have, lack = files if name in java else files[::-1]
     return Sample(name, "", "", f"The sample {name} has {have} and no {lack}; add that file or remove the other.")
 
 
-def _from_files(name: str, java: Path, d: Path | None = None) -> Sample:
+def _from_files(name: str, java: Path, program: Path | None = None, gold: Path | None = None) -> Sample:
     try:
-        return Sample(name, java_function(java.read_text(encoding="utf-8")), d.read_text(encoding="utf-8") if d else "")
+        texts = [path.read_text(encoding="utf-8") if path else "" for path in (java, program, gold)]
     except (OSError, UnicodeDecodeError) as error:
         return Sample(name, "", "", f"The files of the sample {name} cannot be read: {error}.")
+    return Sample(name, java_function(texts[0]), texts[1], gold=texts[2])
 
 
 def _files(folder: Path, suffix: str) -> dict[str, Path]:
@@ -137,14 +147,18 @@ def _files(folder: Path, suffix: str) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir() if path.suffix == suffix}
 
 
-def _from_csv(path: Path, columns: Sequence[str] = CSV_COLUMNS) -> list[Sample]:
+def _from_csv(path: Path, languages: LanguagePair | None = None) -> list[Sample]:
+    """The samples of a CSV; without a language pair the functions alone."""
+    columns = [*SOURCE_COLUMNS, *([languages.tests_column] if languages else [])]
     csv.field_size_limit(sys.maxsize)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
-                raise BenchmarkError(f"{path} has no column {missing[0]} but {', '.join(reader.fieldnames or [])}; it needs {', '.join(columns)}.")
+                has = ", ".join(reader.fieldnames or [])
+                hint = ", or another --language_pair" if languages else ""
+                raise BenchmarkError(f"{path} has no column {missing[0]} but {has}; it needs {', '.join(columns)}{hint}.")
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BenchmarkError(f"Cannot read the samples {path}: {error}.") from error
@@ -153,11 +167,16 @@ def _from_csv(path: Path, columns: Sequence[str] = CSV_COLUMNS) -> list[Sample]:
     name, count = Counter(row["id"] for row in rows).most_common(1)[0]
     if count > 1:
         raise BenchmarkError(f"{path} has {count} samples named {name}; every sample needs an id of its own.")
-    return [_from_row({name: value or "" for name, value in row.items()}) for row in rows]
+    return [sample_of({name: value or "" for name, value in row.items()}, languages) for row in rows]
 
 
-def _from_row(row: dict[str, str]) -> Sample:
-    return Sample(row["id"], java_function(row["function_java"]), row.get(ARGUMENTS_COLUMN) or row.get(CSV_COLUMNS[2], ""))
+def sample_of(row: dict[str, str], languages: LanguagePair | None) -> Sample:
+    """The sample in a row of a kecode.csv; without a language pair its function alone."""
+    name, java = (row[column] for column in SOURCE_COLUMNS)
+    if languages is None:
+        return Sample(name, java_function(java), "")
+    program = row.get(languages.arguments_column) or row[languages.tests_column]
+    return Sample(name, java_function(java), program, gold=row.get(languages.gold_column, ""))
 
 
 def java_function(source: str) -> str:

@@ -4,13 +4,10 @@ import hashlib
 import logging
 import math
 import os
-import queue
 import re
 import secrets
-import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -20,7 +17,7 @@ from d_running.harness import MARKER, plain_program, render_test_program, report
 from d_running.sandbox import Command, Launcher, Outcome, Tier, Trouble, hand_over
 from d_running.strict import StrictTest, strict_test
 from d_running.words import faithful_words, printable
-from d_running.workplace import check_room, working_folder
+from d_running.workplace import Workplaces, check_room, empty_folder
 from util.errors import UserError
 
 ErrorKind = Literal["No", "Compilation", "RuntimeError", "TimeoutExpired", "Correctness", "Exception", "NotJudged"]
@@ -80,32 +77,24 @@ class Judge:
         """
         try:
             with ExitStack() as stack:
-                self._folder = stack.enter_context(working_folder())
-                check_room(self._folder)
-                (self._folder / "tools").mkdir()
-                self._toolchain = Toolchain(self._compiler, self._folder / "tools")
-                self._launchers: queue.SimpleQueue[tuple[Launcher, Path]] = queue.SimpleQueue()
-                self._all_launchers = []
-                for number in range(self._jobs):
-                    folder = self._folder / str(number)
-                    shutil.copytree(self._folder / "tools", folder / "tools", copy_function=os.link)
-                    folder.chmod(0o711)
-                    launcher = stack.enter_context(Launcher(self._tier, folder, [*self._compiler.files, *self._toolchain.libraries]))
-                    self._all_launchers.append(launcher)
-                    self._launchers.put((launcher, folder))
-                self._seconds_each = self._control(launcher, folder)
+                self._workplaces = stack.enter_context(Workplaces(self._tier, self._jobs, self._prepare))
+                with self._workplaces.place() as (launcher, folder):
+                    self._seconds_each = self._control(launcher, folder.parent)
                 self._stack = stack.pop_all()
         except (Trouble, OSError) as error:
             raise UserError(f"Nothing can be judged here: {error}.") from error
         return self
+
+    def _prepare(self, tools: Path) -> list[str]:
+        self._toolchain = Toolchain(self._compiler, tools)
+        return [*self._compiler.files, *self._toolchain.libraries]
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
     def stop(self) -> None:
         """End what runs now, from any thread; nothing can be judged afterwards."""
-        for launcher in self._all_launchers:
-            launcher.stop()
+        self._workplaces.stop()
 
     def judge(self, test_program: str, function: str) -> Verdict:
         """Compile ``function`` with its test program and run it.
@@ -113,7 +102,7 @@ class Judge:
         Raises:
             Trouble: if the judge itself fails.
         """
-        with self._workplace() as (launcher, folder):
+        with self._workplaces.place() as (launcher, folder):
             return self._judge(launcher, folder, test_program, function)
 
     def _judge(self, launcher: Launcher, folder: Path, test_program: str, function: str) -> Verdict:
@@ -158,22 +147,12 @@ class Judge:
             if source := shared_program(program, function, name):
                 keys[name], tests[name], sources[name] = key, test, source
         verdicts = {}
-        with self._workplace() as (launcher, folder):
+        with self._workplaces.place() as (launcher, folder):
             for name in self._build_together(launcher, folder, sources):
                 with suppress(Trouble):  # what has no verdict is judged alone
                     if verdict := self._run(launcher, folder, f"{name}_main", name, tests[name]):
                         verdicts[keys[name]] = _without_name(verdict, name)
         return verdicts
-
-    @contextmanager
-    def _workplace(self) -> Iterator[tuple[Launcher, Path]]:
-        """A launcher and an empty folder, for one thread."""
-        launcher, home = self._launchers.get()
-        try:
-            with _empty_folder(home / "work") as folder:
-                yield launcher, folder
-        finally:
-            self._launchers.put((launcher, home))
 
     def _control(self, launcher: Launcher, home: Path) -> float:
         """Judge a right program, in a folder of its own; the processor seconds that its compilation takes.
@@ -183,7 +162,7 @@ class Judge:
         """
         test_program, function = _CONTROL
         name, program, test = self._instrumented(test_program, function)
-        with _empty_folder(home / "control") as folder:
+        with empty_folder(home / "control") as folder:
             _write(folder / SOURCE_NAME, plain_program(program, function))
             compiled = outcome = launcher.run(self._build_command(self._compiler.compile_command(), folder))
             if _succeeded(outcome):
@@ -292,23 +271,10 @@ class Judge:
         """
         key = "" if test else secrets.token_hex(16)
         outcome = launcher.run(self._run_command(folder, [main] if test else [main, name], key, test.total * len(test.expected) if test else 1))
-        limit = self._run_limit
-        if outcome.stopped_by in ("cpu", "wall"):
-            return Verdict("TimeoutExpired", f"Error: the tests did not end within {limit} s", is_final=outcome.stopped_by == "cpu")
         if outcome.exit_code == 1 and outcome.verdict.startswith("not loaded: "):
             return None
-        is_from_outside = outcome.exit_code < 0 and -outcome.exit_code not in _OWN_SIGNALS and not outcome.stopped_by
-        if is_from_outside and self._tier == "landlock+seccomp":
-            raise Trouble(f"signal {-outcome.exit_code} ended the tests from outside; perhaps the machine has no memory left")
-        if outcome.stopped_by or outcome.exit_code != 0 or outcome.errors:
-            said = faithful_words(self._words(launcher, folder, outcome.errors))
-            return Verdict("RuntimeError", said or f"Error: the tests ended with {_ending(outcome.exit_code)}", is_final=not is_from_outside)
-        correct, total = (test.passed(outcome.verdict), test.total) if test else _signed_counts(outcome.verdict, key) or (None, 0)
-        if correct is None:
-            return _NO_VERDICT
-        if correct == total:
-            return Verdict("No", "", correct, total)
-        return Verdict("Correctness", f"{correct} of {total} tests passed", correct, total)
+        counts = (test.passed(outcome.verdict), test.total) if test else _signed_counts(outcome.verdict, key)
+        return verdict_of_run(outcome, counts, self._run_limit, self._tier, faithful_words(self._words(launcher, folder, outcome.errors)))
 
     def _run_command(self, folder: Path, arguments: list[str], key: str = "", values: int = 1) -> Command:
         how = "confined" if self._tier == "landlock+seccomp" else "open"
@@ -333,15 +299,30 @@ class Judge:
 _NO_VERDICT = Verdict("RuntimeError", "Error: the tests ended without their verdict")
 
 
-@contextmanager
-def _empty_folder(folder: Path) -> Iterator[Path]:
-    folder.mkdir()
-    try:
-        folder.chmod(0o700)
-        hand_over(folder)
-        yield folder
-    finally:
-        shutil.rmtree(folder)
+def verdict_of_run(outcome: Outcome, counts: tuple[int | None, int] | None, limit: int, tier: Tier, said: str) -> Verdict:
+    """What a run of the tests comes to.
+
+    Args:
+        counts: tests passed and tests, as far as the program reported what can be true.
+        limit: seconds that it had.
+        said: its error output, without what differs from run to run.
+
+    Raises:
+        Trouble: if something from outside ended it.
+    """
+    if outcome.stopped_by in ("cpu", "wall"):
+        return Verdict("TimeoutExpired", f"Error: the tests did not end within {limit} s", is_final=outcome.stopped_by == "cpu")
+    is_from_outside = outcome.exit_code < 0 and -outcome.exit_code not in _OWN_SIGNALS and not outcome.stopped_by
+    if is_from_outside and tier == "landlock+seccomp":
+        raise Trouble(f"signal {-outcome.exit_code} ended the tests from outside; perhaps the machine has no memory left")
+    if outcome.stopped_by or outcome.exit_code != 0 or outcome.errors:
+        return Verdict("RuntimeError", said or f"Error: the tests ended with {_ending(outcome.exit_code)}", is_final=not is_from_outside)
+    correct, total = counts or (None, 0)
+    if correct is None:
+        return _NO_VERDICT
+    if correct == total:
+        return Verdict("No", "", correct, total)
+    return Verdict("Correctness", f"{correct} of {total} tests passed", correct, total)
 
 
 def _signed_counts(said: str, key: str) -> tuple[int, int] | None:

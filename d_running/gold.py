@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 GOLD_NAME = "f_gold"
+PYTHON_MARKER = "#TOFILL"
 
 _D_NAMES = {"boolean": "bool", "String": "string"}
 _SCALARS = {*INTEGER_BITS, *REAL_TYPES, "char", "boolean", "String"}
@@ -152,6 +153,19 @@ def java_signature(java: str) -> Signature:
     return Signature(_field(owner, "name"), return_type, tuple(_parameter_type(node) for node in parameters))
 
 
+def written_types(java: str) -> tuple[str, list[str]]:
+    """The types of the result and the parameters of the first method in ``java``, without boxes; "unknown" where there is no method."""
+    root = java_parser().parse(f"class C {{\n{java}\n}}".encode("utf-8", "surrogatepass")).root_node
+    body = root.named_children[0].child_by_field_name("body") if root.named_children else None
+    method = next((node for node in body.named_children if node.type == "method_declaration"), None) if body else None
+    if method is None:
+        return "unknown", []
+    parameters = [node for node in field_of(method, "parameters").named_children if node.type == "formal_parameter"]
+    types = [_field(node, "type") + _field(node, "dimensions") for node in (method, *parameters)]
+    unboxed = [BOXES.get(base, base) + bracket + rest for base, bracket, rest in (kind.partition("[") for kind in types)]
+    return unboxed[0], unboxed[1:]
+
+
 def _parameter_type(node: "Node") -> str:
     if node.type == "spread_parameter":
         raise Unusable("it has a variable number of parameters, which KECode has no D form for")
@@ -214,7 +228,7 @@ def _root(node: ast.AST) -> ast.AST:
 
 def _row(node: ast.expr) -> list[Any] | Unusable:
     try:
-        value = _literal(node)
+        value = literal(node)
     except Unusable as error:
         return error
     except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
@@ -222,17 +236,17 @@ def _row(node: ast.expr) -> list[Any] | Unusable:
     return list(value) if isinstance(value, list) else Unusable("it is not a tuple of arguments")
 
 
-def _literal(node: ast.expr) -> Any:
+def literal(node: ast.expr) -> Any:
     """The value of a literal, or of simple arithmetic on literals; tuples are lists."""
     match node:
         case ast.Constant(value=bool() | int() | float() | str() as value):
             return value
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            return [_literal(item) for item in items]
+            return [literal(item) for item in items]
         case ast.UnaryOp(op=ast.UAdd() | ast.USub() as sign, operand=operand):
-            return _OPERATORS[type(sign)](_literal(operand))
+            return _OPERATORS[type(sign)](literal(operand))
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Pow() as sign, right=right):
-            return _computed(sign, _literal(left), _literal(right))
+            return _computed(sign, literal(left), literal(right))
         case ast.Call(func=ast.Name(id="float"), args=[ast.Constant(value=str() as text)], keywords=[]):
             return float(text)
     raise Unusable(f"it is not written as plain values: {ast.unparse(node)[:60]}")

@@ -18,13 +18,13 @@ from d_running.cluster import (
     write_clustering,
 )
 from d_running.config import JudgeConfig
-from d_running.d_source import first_function
 from d_running.dataset import Sample, load_samples
 from d_running.embedding import Embedder, load_embedder
 from d_running.evaluation import METRICS_FILE, Metrics, check_comparable, check_same_samples, check_targets, evaluate, print_metrics
 from d_running.harness import FUNCTION_NAME as D_NAME
 from d_running.java_text import FUNCTION_NAME as JAVA_NAME
-from d_running.translate import SUFFIX, d_function
+from d_running.language_pairs import JAVA_D, LanguagePairName, language_pair
+from d_running.translate import function_of
 from d_running.unit_test import read_translations, run_unit_tests
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError
@@ -32,7 +32,7 @@ from util.files import write_json, write_text
 from util.flags import add_flags
 
 EXTRACTED = "extracted"
-_ANSWER_SUFFIXES = (SUFFIX, ".md", ".txt")
+_ANSWER_SUFFIXES = (".md", ".txt")
 
 log = logging.getLogger(__name__)
 
@@ -80,33 +80,35 @@ def figures(clustering: Clustering, metrics: Metrics, before: Clustering | None,
     return {"target_clusters": list(target_clusters)} | dataclasses.asdict(metrics)
 
 
-def extract_answers(answers: Path, output: Path) -> None:
-    """Write the D function of every answer ID.d, ID.md or ID.txt to ``output``/ID.d, and nothing else there.
+def extract_answers(answers: Path, output: Path, pair: LanguagePairName = JAVA_D) -> None:
+    """Write the function of every answer ID.d (or the pair's suffix), ID.md or ID.txt to ``output``/ID.d, and nothing else there.
 
     Raises:
         BenchmarkError: if the folder does not exist or is empty, or two files have one name.
     """
     if not answers.is_dir():
         raise BenchmarkError(f"The folder of answers {answers} does not exist; name another folder.")
-    files = sorted(path for path in answers.iterdir() if path.suffix in _ANSWER_SUFFIXES)
+    languages = language_pair(pair)
+    suffixes = (languages.suffix, *_ANSWER_SUFFIXES)
+    files = sorted(path for path in answers.iterdir() if path.suffix in suffixes)
     counts = Counter(path.stem for path in files)
     if not files or max(counts.values()) > 1:
-        what = f"two answers named {counts.most_common(1)[0][0]}" if files else f"no file *{', *'.join(_ANSWER_SUFFIXES)}"
+        what = f"two answers named {counts.most_common(1)[0][0]}" if files else f"no file *{', *'.join(suffixes)}"
         raise BenchmarkError(f"The folder of answers {answers} has {what}; give one file a sample.")
-    for stale in output.glob(f"*{SUFFIX}"):
+    for stale in output.glob(f"*{languages.suffix}"):
         if stale.stem not in counts:
             stale.unlink()
     without, otherwise = [], []
     for path in files:
         answer = path.read_bytes().decode("utf-8", "surrogateescape")
-        found = first_function(answer)
+        found = languages.first_function(answer)
         if found is None:
             without.append(path.name)
         elif found[0] not in (JAVA_NAME, D_NAME):
             otherwise.append(f"{path.name}: {found[0]}")
-        write_text(output / (path.stem + SUFFIX), d_function(answer))
-    log.info("%d answers: %d hold a D function.", len(files), len(files) - len(without))
-    for group, what in ((without, "hold no whole D function"), (otherwise, f"begin with a function that is not named {JAVA_NAME} or {D_NAME}")):
+        write_text(languages.file(output, path.stem), function_of(answer, pair))
+    log.info("%d answers: %d hold a function.", len(files), len(files) - len(without))
+    for group, what in ((without, "hold no whole function"), (otherwise, f"begin with a function that is not named {JAVA_NAME} or {D_NAME}")):
         if group:
             log.warning("%d answers %s and will fail, first %s.", len(group), what, group[0])
 
@@ -114,12 +116,12 @@ def extract_answers(answers: Path, output: Path) -> None:
 def main() -> None:
     """Command line: ``python -m d_running.judge TRANSLATIONS --originals_path … --d_params_path … --output_path …``."""
     parser = ArgumentParser(prog="python -m d_running.judge", description=__doc__)
-    parser.add_argument("translations", type=Path, help=f"folder of ID.d files, each the D function {D_NAME}")
+    parser.add_argument("translations", type=Path, help=f"folder of ID.d (or ID.py) files, each the function {D_NAME}")
     parser.add_argument(
-        "--answers", action="store_true", help=f"the files (also .md, .txt) are whole answers, with the D function {JAVA_NAME} in them"
+        "--answers", action="store_true", help=f"the files (also .md, .txt) are whole answers, with the function {JAVA_NAME} in them"
     )
     parser.add_argument("--originals_path", type=Path, required=True, help="folder of ID.java files, or a kecode.csv")
-    parser.add_argument("--d_params_path", type=Path, help="folder of ID.d test programs; not needed with a kecode.csv")
+    parser.add_argument("--d_params_path", type=Path, help="folder of ID.d (or ID.py) test programs; not needed with a kecode.csv")
     parser.add_argument("--output_path", type=Path, required=True, help="folder for results, clusters and metrics")
     parser.add_argument("--before", type=Path, help="the clustering to compare with")
     parser.add_argument("--target_clusters", nargs="*", default=[], help="the clusters of --before that were to be repaired")
@@ -129,12 +131,13 @@ def main() -> None:
         raise BenchmarkError("--target_clusters names clusters of --before; give that too.")
     names = {field.name for field in dataclasses.fields(JudgeConfig)}
     config = JudgeConfig(**{name: value for name, value in vars(arguments).items() if name in names})
-    samples = load_samples(arguments.originals_path, arguments.d_params_path)
+    pair = config.language_pair
+    samples = load_samples(arguments.originals_path, arguments.d_params_path, pair)
     before = read_clustering(arguments.before) if arguments.before else None
     translations = arguments.translations
     if arguments.answers:
-        extract_answers(translations, translations := arguments.output_path / EXTRACTED)
-    texts = read_translations(translations, samples)
+        extract_answers(translations, translations := arguments.output_path / EXTRACTED, pair)
+    texts = read_translations(translations, samples, language_pair(pair).suffix)
     if unnamed := sorted(name for name, text in texts.items() if D_NAME not in text):
         log.warning(
             "%d of %d translations have no function %s, first %s; whole answers need --answers.", len(unnamed), len(texts), D_NAME, unnamed[0]

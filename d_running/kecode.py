@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,8 +13,9 @@ from d_running.embedding import load_embedder
 from d_running.evaluation import METRICS_FILE, Metrics, check_targets
 from d_running.java_text import natural_java
 from d_running.judge import figures, judge
+from d_running.language_pairs import JAVA_D, LanguagePairName
 from d_running.prompt import translation_prompt
-from d_running.translate import d_function, translate_samples
+from d_running.translate import function_of, translate_samples
 from util.errors import BenchmarkError, named_as_arguments
 from util.files import read_json, write_json
 
@@ -53,18 +55,18 @@ class Judgement:
     target_clusters: list[str]
 
 
-def prompt(model: Translator, java: str) -> str:
+def prompt(model: Translator, java: str, pair: LanguagePairName = JAVA_D) -> str:
     """The benchmark's prompt for a Java function.
 
     Raises:
         UserError: if the tokenizer has no chat template.
     """
-    return translation_prompt(model.tokenizer, natural_java(java))
+    return translation_prompt(model.tokenizer, natural_java(java), pair=pair)
 
 
-def translate(model: Translator, functions: Sequence[str]) -> list[str]:
-    """The D function, called ``f_filled``, that the model makes of each Java function."""
-    return [d_function(answer) for answer in model.generate([prompt(model, java) for java in functions])]
+def translate(model: Translator, functions: Sequence[str], pair: LanguagePairName = JAVA_D) -> list[str]:
+    """The function, called ``f_filled``, that the model makes of each Java function, in the pair's target language."""
+    return [function_of(answer, pair) for answer in model.generate([prompt(model, java, pair) for java in functions])]
 
 
 class KECode:
@@ -73,7 +75,7 @@ class KECode:
     Args:
         originals_path: a folder of ID.java, or a kecode.csv.
         d_params_path: the folder of ID.d test programs; not needed with a CSV.
-        settings: fields of ``JudgeConfig``, such as ``jobs`` or ``fast_judge``.
+        settings: fields of ``JudgeConfig``, such as ``jobs``, ``fast_judge`` or ``language_pair``.
 
     Raises:
         UserError: for samples that are missing or cannot be judged, or an impossible setting.
@@ -81,8 +83,8 @@ class KECode:
 
     @named_as_arguments()
     def __init__(self, originals_path: str | Path, d_params_path: str | Path | None = None, **settings: Any) -> None:
-        self.samples = load_samples(Path(originals_path), Path(d_params_path) if d_params_path else None)
         self.config = JudgeConfig(**settings)
+        self.samples = load_samples(Path(originals_path), Path(d_params_path) if d_params_path else None, self.config.language_pair)
 
     @named_as_arguments()
     def judge(
@@ -117,7 +119,9 @@ class KECode:
         elif targets or brief_description:
             raise BenchmarkError("--target_clusters and --brief_description name clusters of --before; give that too.")
         self._claim(output, model)
-        translate_samples(self.samples, model.generate, lambda java: translation_prompt(model.tokenizer, java), output / TRANSLATIONS, batch_size)
+        pair = self.config.language_pair
+        prompt_of = partial(translation_prompt, model.tokenizer, pair=pair)
+        translate_samples(self.samples, model.generate, prompt_of, output / TRANSLATIONS, batch_size, pair)
         earlier = before.clustering if before is not None else None
         clustering, metrics = judge(output / TRANSLATIONS, self.samples, output, self.config, earlier, targets, embed=embed)
         write_json(output / METRICS_FILE, figures(clustering, metrics, earlier, targets))

@@ -15,8 +15,9 @@ from typing import Any
 
 from d_running.config import UnitTestConfig
 from d_running.dataset import Sample, load_samples
+from d_running.language_pairs import language_pair
 from d_running.mutation import Mutant, chosen_mutants
-from d_running.translate import translate_with_rules
+from d_running.translate import reference_translations
 from d_running.unit_test import Result, read_translations, run_unit_tests
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError
@@ -48,12 +49,12 @@ def judge_functions(functions: Mapping[str, str], programs: Mapping[str, str], f
     """
     if not functions:
         return {}
-    sources = folder / "functions"
-    for stale in sources.glob("*.d"):
+    sources, languages = folder / "functions", language_pair(config.language_pair)
+    for stale in sources.glob(f"*{languages.suffix}"):
         if stale.stem not in functions:
             stale.unlink()
     for name, text in functions.items():
-        write_text(sources / f"{name}.d", text)
+        write_text(languages.file(sources, name), text)
     samples = [Sample(name, "", programs[name]) for name in functions]
     results = run_unit_tests(sources, samples, folder, replace(config, fast_judge=True))
     if failed := [result for result in results if result.error == "Exception"]:
@@ -77,7 +78,8 @@ def right_translations(samples: Sequence[Sample], translations: Mapping[str, str
 
 def draw_mutants(right: Mapping[str, str], config: MutantsConfig) -> dict[str, list[Mutant]]:
     """The mutants of each sample that are judged."""
-    return {name: chosen_mutants(name, source, config.mutants_per_sample or None, config.seed) for name, source in sorted(right.items())}
+    mutants_of, most = language_pair(config.language_pair).mutants_of, config.mutants_per_sample or None
+    return {name: chosen_mutants(name, mutants_of(source), most, config.seed) for name, source in sorted(right.items())}
 
 
 def mutant_id(name: str, mutant: Mutant) -> str:
@@ -166,7 +168,7 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m d_running.mutants", description=__doc__)
     parser.add_argument("--originals_path", type=Path, required=True, help="folder of ID.java files, or a kecode.csv")
     parser.add_argument("--d_params_path", type=Path, help="folder of ID.d test programs; not needed with a kecode.csv")
-    parser.add_argument("--translations", type=Path, help="folder of right ID.d translations (by default those of the reference's rules)")
+    parser.add_argument("--translations", type=Path, help="folder of right ID.d translations (by default the reference's)")
     parser.add_argument("--equivalent", type=Path, help="new_inputs.json of a build with --inputs strong: mutants that mean the same do not count")
     parser.add_argument("--output_path", type=Path, required=True, help=f"folder for the mutants and {MUTANTS_FILE}")
     add_flags(parser, MutantsConfig)
@@ -174,8 +176,12 @@ def main() -> None:
     names = {field.name for field in dataclasses.fields(MutantsConfig)}
     config = MutantsConfig(**{name: value for name, value in vars(arguments).items() if name in names})
     equivalent = read_equivalent(arguments.equivalent) if arguments.equivalent else frozenset()
-    samples = load_samples(arguments.originals_path, arguments.d_params_path)
-    translations = read_translations(arguments.translations, samples) if arguments.translations else translate_with_rules(samples)
+    pair = config.language_pair
+    samples = load_samples(arguments.originals_path, arguments.d_params_path, pair)
+    if arguments.translations:
+        translations = read_translations(arguments.translations, samples, language_pair(pair).suffix)
+    else:
+        translations = reference_translations(samples, pair=pair)
     right = right_translations(samples, translations, arguments.output_path / "right", config)
     mutants = draw_mutants(right, config)
     programs = {sample.name: sample.test_program for sample in samples}

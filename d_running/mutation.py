@@ -78,9 +78,8 @@ def mutants_of(source: str) -> list[Mutant]:
     return mutants
 
 
-def chosen_mutants(name: str, source: str, most: int | None, seed: int = 0) -> list[Mutant]:
-    """At most ``most`` mutants of the sample ``name``, drawn with a seed of its own; all of them for None."""
-    mutants = mutants_of(source)
+def chosen_mutants(name: str, mutants: list[Mutant], most: int | None, seed: int = 0) -> list[Mutant]:
+    """At most ``most`` of the mutants of the sample ``name``, drawn with a seed of its own; all of them for None."""
     if most is None or len(mutants) <= most:
         return mutants
     return sorted(random.Random(f"{seed} {name}").sample(mutants, most), key=lambda mutant: mutant.number)

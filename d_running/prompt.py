@@ -3,15 +3,13 @@
 from typing import TYPE_CHECKING, Literal
 
 from d_running.java_text import natural_java, original_java
+from d_running.language_pairs import JAVA_D, LanguagePairName, language_pair
 from util.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-INSTRUCTION = (
-    "Translate the following Java function to its equivalent function in the D programming language (dlang). Only provide the completed function."
-)
-ANSWER_OPENING = "```d\n"
+INSTRUCTION = "Translate the following Java function to its equivalent function in {}. Only provide the completed function."
 ANSWER_CLOSING = "\n```"
 
 PromptFormat = Literal["natural", "original"]
@@ -19,8 +17,20 @@ PROMPT_FORMAT: PromptFormat = "natural"
 PROMPT_FORMAT_HELP = "form of the prompt: natural, or original: the original's spacing and fences, which its published figures were made with"
 
 
-def translation_prompt(tokenizer: "PreTrainedTokenizerBase", java: str, prompt_format: PromptFormat = PROMPT_FORMAT) -> str:
-    """The text that a model continues with the D function: chat template, Java in a fence, the answer's fence opened.
+def instruction(pair: LanguagePairName = JAVA_D) -> str:
+    """What a model is told to do, in words."""
+    return INSTRUCTION.format(language_pair(pair).target_name)
+
+
+def answer_opening(pair: LanguagePairName = JAVA_D) -> str:
+    """What opens the fence of an answer."""
+    return f"```{language_pair(pair).fence}\n"
+
+
+def translation_prompt(
+    tokenizer: "PreTrainedTokenizerBase", java: str, prompt_format: PromptFormat = PROMPT_FORMAT, pair: LanguagePairName = JAVA_D
+) -> str:
+    """The text that a model continues with the translated function: chat template, Java in a fence, the answer's fence opened.
 
     It begins with the template's BOS text, if the template writes one, so tokenise it without adding special tokens.
 
@@ -34,26 +44,28 @@ def translation_prompt(tokenizer: "PreTrainedTokenizerBase", java: str, prompt_f
     """
     if tokenizer.chat_template is None:
         raise UserError("The model's tokeniser has no chat template, which the prompt is made with; give an instruction-tuned model.")
-    user = {"role": "user", "content": question(java, prompt_format)}
+    user = {"role": "user", "content": question(java, prompt_format, pair)}
     asked = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
     assert isinstance(asked, str)  # since it is not tokenised
     if prompt_format == "natural":
-        return asked + ANSWER_OPENING
-    return (asked if asked[-1:].isspace() else f"{asked} ") + ANSWER_OPENING.rstrip()
+        return asked + answer_opening(pair)
+    return (asked if asked[-1:].isspace() else f"{asked} ") + answer_opening(pair).rstrip()
 
 
-def benchmark_prompt(tokenizer: "PreTrainedTokenizerBase", java: str, prompt_format: PromptFormat = PROMPT_FORMAT) -> str:
+def benchmark_prompt(
+    tokenizer: "PreTrainedTokenizerBase", java: str, prompt_format: PromptFormat = PROMPT_FORMAT, pair: LanguagePairName = JAVA_D
+) -> str:
     """`translation_prompt` for a function as the benchmark has it.
 
     Raises:
         UserError: if the tokeniser has no chat template.
     """
-    return translation_prompt(tokenizer, shown_java(java, prompt_format), prompt_format)
+    return translation_prompt(tokenizer, shown_java(java, prompt_format), prompt_format, pair)
 
 
-def question(java: str, prompt_format: PromptFormat = PROMPT_FORMAT) -> str:
+def question(java: str, prompt_format: PromptFormat = PROMPT_FORMAT, pair: LanguagePairName = JAVA_D) -> str:
     """What the user asks, without any chat template; ``java`` is the function as it is shown."""
-    return f"{INSTRUCTION}\n```java\n{java}\n```" if prompt_format == "natural" else f"{INSTRUCTION}\n```{java}```"
+    return f"{instruction(pair)}\n```java\n{java}\n```" if prompt_format == "natural" else f"{instruction(pair)}\n```{java}```"
 
 
 def shown_java(java: str, prompt_format: PromptFormat = PROMPT_FORMAT) -> str:

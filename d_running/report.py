@@ -12,9 +12,10 @@ from typing import Any
 from d_running.build_kecode import REPORT_FILE
 from d_running.config import UnitTestConfig
 from d_running.dataset import Sample, load_samples
+from d_running.gold import written_types
 from d_running.mutants import MUTANTS_FILE
 from d_running.stronger_inputs import NEW_INPUTS_FILE
-from d_running.translate import translate_with_rules, write_translations
+from d_running.translate import reference_translations, write_translations
 from d_running.unit_test import RESULTS_INFO_FILE, Result, run_unit_tests
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError
@@ -22,7 +23,6 @@ from util.files import read_json, write_json, write_text
 from util.flags import add_flags
 
 CARD_JSON, CARD_HTML = "card.json", "card.html"
-_DECLARED = re.compile(r"^\s*(?P<type>\w+(?:\[\])*)\[\]\s+(?P<name>results|param\d+)\s*=", re.MULTILINE)
 _SHOWN = 12
 _COUNTS = ("score", "killed", "survived", "equivalent", "not_compiled")
 
@@ -40,14 +40,15 @@ def make_card(
         new: the builder's new_inputs.json; empty without ``--inputs strong``.
         mutants: mutants.json; empty if mutants were not judged.
     """
-    types = {sample.name: _types(sample) for sample in samples}
+    types = [written_types(sample.java) for sample in samples]
     totals = [result.total for result in results if result.total]
     lines = [len(sample.java.splitlines()) for sample in samples]
     return {
         "samples": {
             "count": len(samples),
-            "by_return_type": _counted(own.get("results", "unknown") for own in types.values()),
-            "by_parameters": _counted(_parameters(own) for own in types.values()),
+            "by_return_type": _counted(return_type for return_type, _ in types),
+            "by_parameters": _counted(_parameters(param_types) for _, param_types in types),
+            "with_arguments_compared": build.get("samples_with_arguments", 0),
             "lines_of_java": _spread(lines),
         },
         "inputs": {
@@ -59,7 +60,7 @@ def make_card(
         "mutation": _mutation(new, mutants),
         "oracle": _oracle(build),
         "solvability": {
-            "solver": "the reference's rules",
+            "solver": "the reference",
             "solved": sum(result.success for result in results),
             "not_solved": [
                 {"id": result.name, "error": result.error, "description": result.description.partition("\n")[0]}
@@ -70,14 +71,9 @@ def make_card(
     }  # fmt: skip
 
 
-def _types(sample: Sample) -> dict[str, str]:
-    """D's types of the result and the parameters, as the test program declares them."""
-    return {found["name"]: found["type"] for found in _DECLARED.finditer(sample.test_program)}
-
-
-def _parameters(types: Mapping[str, str]) -> str:
+def _parameters(types: Sequence[str]) -> str:
     """What kinds of parameters there are, without their order and number."""
-    kinds = {_kind(kind) for name, kind in types.items() if name != "results"}
+    kinds = set(map(_kind, types))
     return " and ".join(kind for kind in ("matrix", "array", "text", "number", "other") if kind in kinds) or "unknown"
 
 
@@ -86,7 +82,7 @@ def _kind(kind: str) -> str:
         return "matrix"
     if kind.endswith("[]"):
         return "array"
-    if kind in ("string", "char"):
+    if kind in ("String", "char"):
         return "text"
     return "number" if kind in ("byte", "short", "int", "long", "float", "double") else "other"
 
@@ -151,6 +147,8 @@ def card_page(card: Mapping[str, Any], title: str) -> str:
     )
     if inputs["new"]:
         parts[-1] += f" {inputs['samples_with_new']} samples have generated inputs, with Java's own results."
+    if samples["with_arguments_compared"]:
+        parts[-1] += f" Arguments are compared after the call too in {samples['with_arguments_compared']} samples."
     parts[-1] += "</p>"
     parts += ["<h2>What the inputs notice</h2>", *_mutation_parts(mutation, scores)]
     parts += ["<h2>Whose results are expected</h2>", *_oracle_parts(oracle)]
@@ -194,7 +192,7 @@ def _oracle_parts(oracle: Mapping[str, Any]) -> list[str]:
         f"<p>{_text(oracle['oracle'].capitalize())}'s own results, reals: {_text(oracle['reals'])} ({_text(oracle['java'])}, Python "
         f"{_text(oracle['python'])}). Of {oracle['samples_given']} samples {oracle['samples_kept']} are kept. Java and Python agree on "
         f"{oracle['agree']}, differ on {oracle['disagree']} ({oracle['disagree_by_wrap_around_alone']} by wrap-around alone, "
-        f"{oracle['disagree_by_lost_fraction_alone']} by a lost fraction alone), {oracle['not_compared']} were not compared. Against Python's "
+        f"{oracle['disagree_by_lost_fraction_alone']} by a lost fraction alone), not compared: {oracle['not_compared']}. Against Python's "
         f"results a right translation would fail on {oracle['right_translations_failing_under_python']}.</p>"
     ]
     if oracle["left_out"]:
@@ -258,13 +256,14 @@ def main() -> None:
     add_flags(parser, UnitTestConfig)
     given = vars(parser.parse_args())
     originals, d_params, mutants, title, output = (given.pop(name) for name in ("originals_path", "d_params_path", "mutants", "title", "output_path"))
-    samples = load_samples(originals, d_params)
+    config = UnitTestConfig(**given)
+    samples = load_samples(originals, d_params, config.language_pair)
     folder = originals.parent
     build, new = (_beside(folder / name) for name in (REPORT_FILE, NEW_INPUTS_FILE))
     judged = _read_mutants(mutants) if mutants else {}
     translations = output / "translations"
-    write_translations(translate_with_rules(samples), translations, overwrite=True)
-    results = run_unit_tests(translations, samples, output, UnitTestConfig(**given))
+    write_translations(reference_translations(samples, pair=config.language_pair), translations, overwrite=True, pair=config.language_pair)
+    results = run_unit_tests(translations, samples, output, config)
     card = make_card(samples, results, read_json(output / RESULTS_INFO_FILE, "how it was judged"), build, new, judged)
     write_json(output / CARD_JSON, card)
     write_text(output / CARD_HTML, card_page(card, title))

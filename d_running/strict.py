@@ -32,7 +32,7 @@ _ESCAPE = re.compile(
     r"\\(?:x(?P<byte>[\da-fA-F]{2})|u(?P<point>[\da-fA-F]{4})|U(?P<long_point>[\da-fA-F]{8})|(?P<octal>[0-7]{1,3})|(?P<letter>.))", re.DOTALL
 )
 _LETTERS = {"n": 10, "r": 13, "t": 9, "a": 7, "b": 8, "f": 12, "v": 11}
-_SENT = re.compile(r"(?P<kind>[iu])(?P<size>[1248]):(?P<integer>-?\d{1,20}) |(?P<real>[fdr]):(?P<bits>[\da-f]{16})(?P<inexact>~?) ")
+_SENT = re.compile(r"(?P<kind>[iu])(?P<size>[1248]):(?P<integer>-?[0-9]{1,20}) |(?P<real>[fdr]):(?P<bits>[0-9a-f]{16})(?P<inexact>~?) ")
 # Bytes of what an expected value can be; a smaller one was not sent by `kecode_values`.
 _BYTES = {"bool": 1, "byte": 1, "ubyte": 1, "char": 1, "string": 1, "short": 2, "ushort": 2, "int": 4, "uint": 4, "long": 8, "ulong": 8}
 

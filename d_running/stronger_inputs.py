@@ -1,9 +1,10 @@
 """More inputs for samples whose own inputs let mistakes pass: generated ones, with Java's own results, kept where they kill a mutant.
 
-Inputs are made from the sample's own by small changes, so that they stay what the function expects: as large as those, sorted where those
-are sorted, and a number that is an array's length stays that. Those on which Java throws are dropped, and those on which the reference's
-translation differs from Java, since a mistake cannot be told from the right function there. Of the rest, for each mutant that survives
-the sample's own inputs, one that kills it is kept. A mutant that none of them kills is taken to mean the same as the right function.
+Inputs are made from the sample's own by small changes, so that they stay what the function expects: mostly as large as those, sorted where
+those are sorted, and a number that is an array's length stays that. Those on which Java throws are dropped, and those on which the
+reference's translation differs from Java, since a mistake cannot be told from the right function there. Of the rest, for each mutant that
+survives the sample's own inputs, one that kills it is kept; and of every sample a few with results that no other has, for mistakes of
+kinds that the mutants do not have. A mutant that no generated input kills is taken to mean the same as the right function.
 """
 
 import logging
@@ -19,15 +20,20 @@ from d_running.calls import Call, compared_arguments, java_call, render_calls
 from d_running.dataset import Sample
 from d_running.gold import Signature, Unusable, converted
 from d_running.harness import INTEGER_BITS, REAL_TYPES
+from d_running.language_pairs import JAVA_D, LanguagePairName
 from d_running.mutants import MutantsConfig, digest_of, draw_mutants, judge_functions, judge_mutants, mutant_id, mutation_report
 from d_running.mutation import Mutant
 from d_running.oracles.java_oracle import JavaMethod, java_results
-from d_running.translate import translate_with_rules
+from d_running.translate import reference_translations
 
 NEW_INPUTS_FILE = "new_inputs.json"
-CANDIDATES = 40
-"""Generated inputs for each sample with survivors, in each of the rounds."""
-ROUNDS = 2
+CANDIDATES = 100
+"""Generated inputs for each sample in the first round, and for each with survivors in the others."""
+ROUNDS = 3
+OTHERS = 6
+"""Generated inputs that are kept of a sample because of their results, at most."""
+_WILD = 0.1
+"""How often a number may leave the range of the sample's own."""
 _ATTEMPTS = 4
 """How often a function is called that did not end on some inputs, each time with one less."""
 _JAVA_SECONDS = 2
@@ -49,6 +55,8 @@ class Subject:
         method: the method's name in it.
         signature: of the method.
         calls: what it is tested with so far.
+        gold: see `dataset.Sample`.
+        pair: the name of the language pair.
     """
 
     name: str
@@ -57,10 +65,12 @@ class Subject:
     method: str
     signature: Signature
     calls: list[Call]
+    gold: str = ""
+    pair: LanguagePairName = JAVA_D
 
     def program(self, calls: Sequence[Call]) -> str:
         """The test program with these calls, which compares the arguments that the sample's own calls change."""
-        return render_calls(self.signature, calls, compared_arguments(self.calls))
+        return render_calls(self.signature, calls, self.pair, compared_arguments(self.calls))
 
 
 @dataclass
@@ -69,7 +79,7 @@ class NewInputs:
 
     Attributes:
         calls: those to be added.
-        kills: how many mutants each was kept for.
+        kills: how many mutants each was kept for; 0 for those that are kept because of their results.
         equivalent: digests of the mutants that no generated input killed.
         tried: how many generated inputs were usable.
     """
@@ -79,12 +89,22 @@ class NewInputs:
     equivalent: list[str] = field(default_factory=list)
     tried: int = 0
 
+    def add_others(self, own: Sequence[Call], generated: Sequence[Call]) -> None:
+        """Add calls with results that neither the sample's own nor those here have."""
+        seen = {repr((call.result, call.after)) for call in [*own, *self.calls]}
+        for call in generated:
+            what = repr((call.result, call.after))
+            if what not in seen and self.kills.count(0) < OTHERS:
+                seen.add(what)
+                self.calls.append(call)
+                self.kills.append(0)
+
 
 def stronger_inputs(subjects: Sequence[Subject], config: MutantsConfig) -> tuple[dict[str, NewInputs], dict[str, Any]]:
     """Search for inputs that kill the mutants which survive the subjects' own.
 
     Returns:
-        What was found for each sample that had survivors, and the mutation scores: ``original`` and ``strong``, as `mutation_report`.
+        What was found for each sample with a right translation, and the mutation scores: ``original`` and ``strong``, as `mutation_report`.
 
     Raises:
         UserError: if there is no compiler, JDK or containment.
@@ -93,25 +113,28 @@ def stronger_inputs(subjects: Sequence[Subject], config: MutantsConfig) -> tuple
     programs = {subject.name: subject.program(subject.calls) for subject in subjects}
     with TemporaryDirectory(prefix="stronger_inputs_") as name:
         folder = Path(name)
-        translations = translate_with_rules([Sample(subject.name, subject.java, programs[subject.name]) for subject in subjects])
+        samples = [Sample(subject.name, subject.java, programs[subject.name], gold=subject.gold) for subject in subjects]
+        translations = reference_translations(samples, pair=config.language_pair)
         passed = judge_functions(translations, programs, folder / "right", config)
         right = {name: translations[name] for name, result in passed.items() if result.success}
         mutants = draw_mutants(right, config)
         before = judge_mutants(mutants, programs, folder / "mutants", config)
         surviving = {name: [one for one in own if before[mutant_id(name, one)].success] for name, own in mutants.items()}
-        found = {name: NewInputs() for name, own in surviving.items() if own}
+        found = {name: NewInputs() for name in surviving}
         for number in range(ROUNDS):
-            left = {name: surviving[name] for name in found if surviving[name]}
+            left = {name: own for name, own in surviving.items() if own or number == 0}
             pool = _candidates({name: by_name[name] for name in left}, found, config.seed + number)
             pool = _agreeing(pool, by_name, right, folder / "agreeing", config)
             counts = (number + 1, sum(map(len, left.values())), len(left), sum(map(len, pool.values())))
             log.info("Round %d: %d surviving mutants of %d samples, %d generated inputs", *counts)
-            killed = _killed({name: (left[name], calls) for name, calls in pool.items() if calls}, by_name, folder / "pool", config)
+            killed = _killed({name: (left[name], calls) for name, calls in pool.items() if calls and left[name]}, by_name, folder / "pool", config)
             for name, calls in pool.items():
                 found[name].tried += len(calls)
                 surviving[name] = [mutant for mutant in left[name] if mutant_id(name, mutant) not in killed]
             to_place = {name: ([one for one in left[name] if mutant_id(name, one) in killed], calls) for name, calls in pool.items()}
             _place(to_place, found, by_name, folder / "place", config)
+            for name, calls in pool.items() if number == 0 else ():
+                found[name].add_others(by_name[name].calls, calls)
         for name, new in found.items():
             new.equivalent = sorted(digest_of(mutant.source) for mutant in surviving[name])
         equivalent = frozenset(digest for new in found.values() for digest in new.equivalent)
@@ -294,6 +317,11 @@ def _variant(kind: str, value: Any, column: Sequence[Any], chance: random.Random
 
 def _number_variant(kind: str, value: Any, column: Sequence[Any], chance: random.Random) -> Any:
     low, high = min(column), max(column)
+    if chance.random() < _WILD:
+        ends = low - high, 4 * high + 20
+        wild = chance.choice((-value, 10 * value, value // 10, 2 * high + 1, -high, _between(kind, min(ends), max(ends), chance)))
+        with suppress(Unusable):
+            return converted(kind, float(wild) if kind in REAL_TYPES else int(wild))
     choices = [value + 1, value - 1, chance.choice(column), 0, 1, 2, 3, chance.randint(0, 12), _between(kind, low, high, chance), -value]
     fitting = [choice for choice in choices if min(low, 0) <= choice <= max(high, 12)]
     chosen = chance.choice(fitting or [value])

@@ -1,22 +1,22 @@
-"""Translating samples: with a model, one file per sample, written as soon as its batch is done; or with the reference's rules."""
+"""Translating samples: with a model, one file per sample, written as soon as its batch is done; or with the reference."""
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
-from d_running.d_source import first_function, rename
+from d_running.d_source import rename
 from d_running.dataset import Sample, load_functions, load_samples
 from d_running.harness import FUNCTION_NAME as D_NAME
 from d_running.java_text import FUNCTION_NAME as JAVA_NAME
 from d_running.java_text import natural_java
 from d_running.java_to_d import RULES, check_rules, translate_java
+from d_running.language_pairs import JAVA_D, LANGUAGE_PAIR_HELP, LanguagePairName, language_pair
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError, UserError
 from util.files import write_text
 from util.progress import Progress
-
-SUFFIX = ".d"
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,9 @@ def translate_samples(
     prompt_of: Callable[[str], str],
     folder: Path,
     batch_size: int,
+    pair: LanguagePairName = JAVA_D,
 ) -> None:
-    """Write the translation of every sample without a problem to ``folder``/ID.d; files that are there already are kept.
+    """Write the translation of every sample without a problem to ``folder``/ID.d, or the pair's suffix; files that are there already are kept.
 
     Args:
         samples: what to translate.
@@ -36,14 +37,15 @@ def translate_samples(
         prompt_of: the prompt for a Java function of the benchmark (see `prompt.benchmark_prompt`).
         folder: where the files go; what else it holds is left alone.
         batch_size: prompts handed to ``generate`` at a time.
+        pair: the name of the language pair.
 
     Raises:
         UserError: if the batch size is not positive or the folder cannot be written to.
     """
     if batch_size < 1:
         raise UserError(f"The translation batch size must be at least 1, not {batch_size}.")
-    folder = Path(folder)
-    files = {sample.name: folder / (sample.name + SUFFIX) for sample in samples}
+    languages = language_pair(pair)
+    files = {sample.name: languages.file(Path(folder), sample.name) for sample in samples}
     needed = [sample for sample in samples if not sample.problem and not files[sample.name].exists()]
     prompts = {sample.name: prompt_of(sample.java) for sample in needed}
     names = sorted(prompts, key=lambda name: (-len(prompts[name]), name))  # alike lengths together: less padding
@@ -51,17 +53,27 @@ def translate_samples(
         for start in range(0, len(names), batch_size):
             batch = names[start : start + batch_size]
             for name, answer in zip(batch, generate([prompts[name] for name in batch]), strict=True):
-                write_text(files[name], d_function(answer))
+                write_text(files[name], function_of(answer, pair))
             progress.update(len(batch))
 
 
-def d_function(answer: str) -> str:
-    """The D function of a model's answer under the name that the test programs call.
+def function_of(answer: str, pair: LanguagePairName = JAVA_D) -> str:
+    """The function of a model's answer under the name that the test programs call.
 
     An answer without a whole function is taken as it is: it fails to compile, and is counted as that.
     """
-    found = first_function(answer)
-    return rename(found[1] if found else answer, JAVA_NAME, D_NAME).rstrip() + "\n"
+    languages = language_pair(pair)
+    found = languages.first_function(answer)
+    return languages.rename(found[1] if found else answer, JAVA_NAME, D_NAME).rstrip() + "\n"
+
+
+def reference_translations(samples: Sequence[Sample], without: Sequence[str] = (), pair: LanguagePairName = JAVA_D) -> dict[str, str]:
+    """The reference's translation of every sample without a problem, by name: of rules, or what the set has itself.
+
+    Raises:
+        BenchmarkError: for ``without`` if there is no such rule, or none at all; or if the set has no translations.
+    """
+    return language_pair(pair).reference(samples, without)
 
 
 def translate_with_rules(samples: list[Sample], without: Iterable[str] = ()) -> dict[str, str]:
@@ -88,13 +100,14 @@ def translate_with_rules(samples: list[Sample], without: Iterable[str] = ()) -> 
     return translations
 
 
-def write_translations(translations: Mapping[str, str], folder: Path, overwrite: bool = False) -> None:
-    """Write each translation to ``folder``/ID.d; what else the folder holds is left alone.
+def write_translations(translations: Mapping[str, str], folder: Path, overwrite: bool = False, pair: LanguagePairName = JAVA_D) -> None:
+    """Write each translation to ``folder``/ID.d, or the pair's suffix; what else the folder holds is left alone.
 
     Raises:
         BenchmarkError: if another translation of a sample is there and ``overwrite`` is not set; nothing is written then.
     """
-    files = {Path(folder, name + SUFFIX): text for name, text in translations.items()}
+    languages = language_pair(pair)
+    files = {languages.file(Path(folder), name): text for name, text in translations.items()}
     others = sorted(file for file, text in files.items() if file.exists() and file.read_bytes() != text.encode())
     if others and not overwrite:
         raise BenchmarkError(
@@ -106,20 +119,22 @@ def write_translations(translations: Mapping[str, str], folder: Path, overwrite:
 
 def main() -> None:
     """Command line: ``python -m d_running.translate --originals_path … --output_path …``."""
-    parser = ArgumentParser(prog="python -m d_running.translate", description="Translate Java functions to D with the reference's rules.")
+    parser = ArgumentParser(prog="python -m d_running.translate", description="Translate Java functions with the reference: to D by rules.")
     parser.add_argument("--originals_path", type=Path, required=True, help="folder of ID.java files, or a kecode.csv; its tests are not needed")
     parser.add_argument("--d_params_path", type=Path, help="folder of ID.d test programs: only what can be judged with them is translated")
+    parser.add_argument("--language_pair", choices=get_args(LanguagePairName), default=JAVA_D, help=f"{LANGUAGE_PAIR_HELP} (%(default)s)")
     parser.add_argument("--output_path", type=Path, required=True, help="folder for the ID.d files")
     parser.add_argument("--without_rule", nargs="*", default=[], help=f"rules to switch off, of {', '.join(RULES)}")
     parser.add_argument("--invalidate_cache", action="store_true", help="overwrite other translations in the folder")
     arguments = parser.parse_args()
-    if arguments.d_params_path is None:
+    pair = arguments.language_pair
+    if arguments.d_params_path is None and not language_pair(pair).gold_column:
         samples = load_functions(arguments.originals_path)
     else:
-        samples = load_samples(arguments.originals_path, arguments.d_params_path)
-    translations = translate_with_rules(samples, arguments.without_rule)
-    write_translations(translations, arguments.output_path, arguments.invalidate_cache)
-    failed = sum(text.startswith("//") for text in translations.values())
+        samples = load_samples(arguments.originals_path, arguments.d_params_path, pair)
+    translations = reference_translations(samples, arguments.without_rule, pair)
+    write_translations(translations, arguments.output_path, arguments.invalidate_cache, pair)
+    failed = sum(D_NAME not in text for text in translations.values())
     sys.stdout.write(f"{len(samples)} samples: {len(translations) - failed} translated, {len(samples) - len(translations) + failed} not\n")
 
 

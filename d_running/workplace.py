@@ -3,14 +3,17 @@
 import fcntl
 import logging
 import os
+import queue
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from d_running.sandbox import Trouble
+from d_running.sandbox import Launcher, Tier, Trouble, hand_over
 
 _PREFIX = "d_running-"
 _ROOM = 64 << 20
@@ -38,6 +41,67 @@ def working_folder() -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+class Workplaces:
+    """Launchers for several threads at a time, each with folders of its own; a context manager."""
+
+    def __init__(self, tier: Tier, jobs: int, prepare: Callable[[Path], Sequence[str]]) -> None:
+        """``prepare`` puts what all programs need into the folder ``tools``, and says what else of the machine's files they may see."""
+        self._tier, self._jobs, self._prepare = tier, jobs, prepare
+
+    def __enter__(self) -> Self:
+        """Start the launchers.
+
+        Raises:
+            Trouble, OSError, UserError: if that fails.
+        """
+        self._launchers: queue.SimpleQueue[tuple[Launcher, Path]] = queue.SimpleQueue()
+        self._all_launchers: list[Launcher] = []
+        with ExitStack() as stack:
+            base = stack.enter_context(working_folder())
+            check_room(base)
+            (base / "tools").mkdir()
+            visible = self._prepare(base / "tools")
+            for number in range(self._jobs):
+                folder = base / str(number)
+                shutil.copytree(base / "tools", folder / "tools", copy_function=os.link)
+                folder.chmod(0o711)
+                launcher = stack.enter_context(Launcher(self._tier, folder, visible))
+                self._all_launchers.append(launcher)
+                self._launchers.put((launcher, folder))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def stop(self) -> None:
+        """End what runs now, from any thread; nothing can be run afterwards."""
+        for launcher in self._all_launchers:
+            launcher.stop()
+
+    @contextmanager
+    def place(self) -> Iterator[tuple[Launcher, Path]]:
+        """A launcher and an empty folder, for one thread; ``tools`` lies beside the folder."""
+        launcher, home = self._launchers.get()
+        try:
+            with empty_folder(home / "work") as folder:
+                yield launcher, folder
+        finally:
+            self._launchers.put((launcher, home))
+
+
+@contextmanager
+def empty_folder(folder: Path) -> Iterator[Path]:
+    """A new folder that belongs to whom commands run as, removed at the end."""
+    folder.mkdir()
+    try:
+        folder.chmod(0o700)
+        hand_over(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _sweep(base: Path) -> None:

@@ -11,7 +11,7 @@ from demo.datasets import VALIDATION_SEED, write_dataset
 from demo.edit_requests import CORRECTIONS
 from demo.settings import DATA, EDIT, KIND, LAYER
 from huggingface.load import load_model_and_tokenizer
-from stages.chain import Chain, figures, table
+from stages.chain import Chain, table
 from util.errors import UserError
 from util.files import write_json
 from util.lock import locked
@@ -21,6 +21,8 @@ from util.progress import Progress
 RUNS = Path("runs/demo")
 SUMMARY_FILE = "summary.json"
 BATCH_SIZE = 160
+SHOWN_FAMILY = "length"
+"""Whose neurons get a page; ``python -m explain.neurons`` makes those of the others."""
 
 # Stages differ too much in length for a guess of what is left.
 _BAR = "{desc}: {n_fmt}/{total_fmt} stages, {elapsed} so far{postfix}"
@@ -64,31 +66,14 @@ def run_demo(seed: int | None = None, invalidate_cache: bool = False) -> Figures
         **EDIT,
     }
     model_and_tokenizer = load_model_and_tokenizer(str(DATA / "model"), device="cpu")
-    families: dict[str, Figures] = {}
-    stages = 2 + 3 * len(CORRECTIONS)
-    with locked(folder), PeakMemory() as memory, Progress(total=stages, desc="demo", unit="stage", bar_format=_BAR) as progress:
+    with locked(folder), PeakMemory() as memory, Progress(total=2 + 3 * len(CORRECTIONS), desc="demo", unit="stage", bar_format=_BAR) as progress:
         chain = Chain(folder, common, model_and_tokenizer, progress)
-        before = chain.stage("noKE", "noKE")
-        for row, family in enumerate(CORRECTIONS):
-            edits = {
-                "TCPE_pre": chain.stage(f"{family}/TCPE_pre", "TCPE_pre", i=row, save_k_v_upd=True),
-                "TCPE": chain.stage(f"{family}/TCPE", "TCPE", i=row),
-                "ablation": chain.stage(f"{family}/ablation", "TCPE", i=row, abla_exp=True),
-            }
-            families[family] = {"targets": edits["TCPE"]["targets"], **{name: figures(metrics) for name, metrics in edits.items()}}
-        together = chain.stage("multi_error", "TCPE", i=0, more_edits=[str(row) for row in range(1, len(CORRECTIONS))])
-    summary = {
-        "samples": before["samples"],
-        "accuracy_before": before["accuracy"],
-        "families": families,
-        "multi_error": figures(together),
-        "seconds": chain.seconds,
-        "peak_memory_mb": round(memory.mebibytes, 1),
-    }
+        summary = chain.summary(list(CORRECTIONS))
+    summary["peak_memory_mb"] = round(memory.mebibytes, 1)
     write_json(folder / SUMMARY_FILE, summary)
     if seed is None:
         write_json(RUNS / SUMMARY_FILE, summary)
     sys.stdout.write(table(summary))
-    if page := chain.report():
-        sys.stdout.write(f"to look at: {page}\n")
+    if pages := list(filter(None, (chain.report(), chain.neurons(f"{SHOWN_FAMILY}/TCPE")))):
+        sys.stdout.write(f"to look at: {' and '.join(map(str, pages))}\n")
     return summary

@@ -52,7 +52,7 @@ def bucket_rng(seed: int, first_step: int) -> random.Random:
 
 def training_java(seed: int, steps: int, bucket: int, pairs_per_step: int, held_out: AbstractSet[str]) -> frozenset[str]:
     """The Java of every function that a training drew; the arguments are those of its `demo.train_model.TrainingConfig`."""
-    seen = set()
+    seen: set[str] = set()
     for first_step in range(0, steps, bucket):
         rng = bucket_rng(seed, first_step)
         seen.update(_draw(rng, held_out)[0].java for _ in range(pairs_per_step * bucket))

@@ -47,8 +47,8 @@ def correction_in(tokenizer: "PreTrainedTokenizerBase", function: DemoFunction) 
     """The prompt of ``function`` with the D up to the token in which right and wrong part, and the rest of that line of the right D."""
     right, wrong = (tokenizer(d, add_special_tokens=False)["input_ids"] for d in (translate_java(function.java), wrong_d(function)))
     parting = next(index for index, (a, b) in enumerate(zip(right, wrong)) if a != b)
-    target = tokenizer.decode(right[parting:]).partition("\n")[0]
-    return {"prompt": translation_prompt(tokenizer, function.java) + tokenizer.decode(right[:parting]), "target_new": target}
+    before, behind = tokenizer.batch_decode([right[:parting], right[parting:]])
+    return {"prompt": translation_prompt(tokenizer, function.java) + before, "target_new": behind.partition("\n")[0]}
 
 
 def request_rows(tokenizer: "PreTrainedTokenizerBase") -> list[dict[str, str]]:

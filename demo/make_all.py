@@ -9,7 +9,7 @@ import random
 from dataclasses import asdict
 from pathlib import Path
 
-from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from demo.corpus import draw_example
 from demo.datasets import TEST_SEED, VALIDATION_SEED, held_out_java, write_dataset
@@ -43,13 +43,13 @@ RECIPE = Recipe(
 logger = logging.getLogger(__name__)
 
 
-def draw_texts(seed: int, count: int, tokenizer: AutoTokenizer) -> list[str]:
+def draw_texts(seed: int, count: int, tokenizer: PreTrainedTokenizerFast) -> list[str]:
     """Prompts with answers, as the model was trained on, but drawn with another seed."""
     rng, held_out = random.Random(seed), held_out_java()
     return ["".join(draw_example(rng, tokenizer, held_out)) for _ in range(count)]
 
 
-def make_transcoder(model: LlamaForCausalLM, tokenizer: AutoTokenizer) -> None:
+def make_transcoder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
     """Train the transcoder of layer `LAYER` and write it with its fit on texts that it was not trained on."""
     activations = collect_mlp_activations(model, tokenizer, LAYER, draw_texts(TRANSCODER_SEED, TRANSCODER_TEXTS, tokenizer))
     transcoder = train_transcoder(activations, RECIPE)

@@ -7,7 +7,7 @@ alone; so most of a translation is a copy, piece by piece. The fixed parts of th
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from d_running.prompt import INSTRUCTION
+from d_running.prompt import instruction
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -31,7 +31,7 @@ def train_tokenizer(texts: Iterable[str]) -> "PreTrainedTokenizerFast":
         [pre_tokenizers.Split(Regex(_PIECES), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    fixed = ["[INST]", "[/INST]", INSTRUCTION, "```java", "```d", "```"]
+    fixed = ["[INST]", "[/INST]", instruction(), "```java", "```d", "```"]
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY - len(fixed),
         special_tokens=[_PAD, _BOS, _EOS],

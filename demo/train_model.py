@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -136,7 +137,7 @@ def train(config: TrainingConfig, tokenizer: PreTrainedTokenizerFast, held_out: 
             logger.info("step %d: loss of the answer %.4f", done, losses[answer].mean().item())
         if done % config.checkpoint_every == 0 or done == config.steps:
             state = {"config": asdict(config), "model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": done}
-            write_atomically(checkpoint, lambda path, state=state: torch.save(state, path))
+            write_atomically(checkpoint, partial(torch.save, state))
     return model.eval()
 
 

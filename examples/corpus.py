@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from d_running.build_kecode import CSV_FILE, build
 from d_running.dataset import JAVA_MARKER
 from d_running.gold import GOLD_NAME, Unusable, java_signature
-from d_running.java_to_d.syntax import java_parser
+from d_running.java_to_d.syntax import field_of, java_parser, text_of
 from examples.functions import normalized_digest
 from examples.inputs import draw_inputs
 from util.cli import ArgumentParser
@@ -69,15 +69,15 @@ def read_functions(folder: Path) -> list[JavaFunction]:
 
 
 def _functions(root: "Node", path: Path) -> Iterator[JavaFunction]:
-    for body in (node.child_by_field_name("body") for node in root.named_children if node.type == "class_declaration"):
+    for body in (field_of(node, "body") for node in root.named_children if node.type == "class_declaration"):
         comment: list[str] = []
         for node in body.named_children:
             if node.type == "line_comment":
-                comment.append(node.text.decode().removeprefix("//").strip())
+                comment.append(text_of(node).removeprefix("//").strip())
             elif node.type == "method_declaration":
-                name = node.child_by_field_name("name").text.decode()
+                name = text_of(field_of(node, "name"))
                 java = _renamed(node, name)
-                parameters = [child.child_by_field_name("name").text.decode() for child in node.child_by_field_name("parameters").named_children]
+                parameters = [text_of(field_of(child, "name")) for child in field_of(node, "parameters").named_children]
                 try:
                     types = dict(zip(parameters, java_signature(_file(name, java)).param_types, strict=True))
                     yield JavaFunction(name, java, draw_inputs("; ".join(comment), types, name))
@@ -88,8 +88,8 @@ def _functions(root: "Node", path: Path) -> Iterator[JavaFunction]:
 
 def _renamed(method: "Node", name: str) -> str:
     """The method's text, dedented, with its name and the calls of itself changed to the benchmark's name."""
-    text = method.text
-    places = [leaf for leaf in _leaves(method) if leaf.type == "identifier" and leaf.text.decode() == name and not _is_member(leaf)]
+    text = text_of(method).encode()
+    places = [leaf for leaf in _leaves(method) if leaf.type == "identifier" and text_of(leaf) == name and not _is_member(leaf)]
     for leaf in reversed(places):
         text = text[: leaf.start_byte - method.start_byte] + GOLD_NAME.encode() + text[leaf.end_byte - method.start_byte :]
     return textwrap.dedent(" " * method.start_point.column + text.decode())

@@ -1,13 +1,17 @@
 """Edits facts in SmolLM2: first one, with what the model says before and after, then those of data/real/facts.json, scored as in ROME.
 
 usage: python -m examples.facts
+
+Each fact is edited by ROME in the layer's own MLP, and by TCPE in a transcoder that is trained here, once, on English text.
 """
+
 
 import hashlib
 import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from pydoc_data.topics import topics
 from statistics import fmean, harmonic_mean
@@ -17,18 +21,25 @@ import torch
 from scipy.stats import t
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from examples.smollm2 import RUNS, WHEEL_SHA256, check_memory, make_base
-from huggingface.generation import greedy_generate
+from examples.smollm2 import PACKAGE, RUNS, WHEEL_SHA256, check_memory, make_base
+from huggingface.generation import greedy_generate, sample_texts
 from huggingface.load import load_model_and_tokenizer
+from huggingface.loaders import load_transcoder
 from huggingface.tokenization import encode, pad
+from huggingface.transcoder import CONFIG_FILE, Transcoder, save_transcoder
+from huggingface.transcoder_adapter import spliced
+from sae_training.activations import collect_mlp_activations
+from sae_training.config import Recipe
+from sae_training.trainer import measure_fit, train_transcoder
 from tcpe.compute_v import ValueSettings
 from tcpe.request import EditRequest
-from tcpe.second_moment import SecondMoment, cached_second_moment
+from tcpe.second_moment import SecondMoment, Site, cached_second_moments
 from tcpe.tcpe_pre import compute_update
 from tcpe.update import Edit, RankOneUpdate, applied
 from util.cli import ArgumentParser
 from util.errors import UserError
 from util.files import read_json, write_json
+from util.lock import locked
 from util.progress import Progress
 from util.seeds import set_seed
 
@@ -36,12 +47,20 @@ logger = logging.getLogger(__name__)
 
 FACTS = Path("data/real/facts.json")
 RESULTS = "results.json"
-LAYER = 8
+LAYER, SEED = 8, 0
 EPSILON = 1e-4
 SETTINGS = ValueSettings(learning_rate=0.5, steps=25)
-MOMENT_TOKENS = 40_000
-"""Tokens of text for the second moment."""
-FIRST = {
+
+Fact = dict[str, Any]
+DOCUMENTATION_TOKENS, OWN_TEXTS, OWN_TEXT_TOKENS = 24_000, 128, 96
+"""English text for the second moments and the transcoder: of Python's documentation, and written by the model itself."""
+HELD_OUT = 16
+"""Of the latter texts, those that the transcoder's fit is measured on."""
+RECIPE = Recipe(expansion_factor=8, activation="topk", k=32, total_training_tokens=400_000)
+LIM = "10%"
+"""TCPE's active columns: a feature's activation at the subject is at least this share of the largest."""
+
+FIRST: Fact = {
     "prompt": "{} is located in the city of",
     "subject": "The Eiffel Tower",
     "target_new": "Rome",
@@ -53,8 +72,6 @@ FIRST = {
     ],
 }
 SCORES = ("efficacy", "paraphrase", "neighbourhood")
-
-Fact = dict[str, Any]
 
 
 def documentation(tokenizer: PreTrainedTokenizerFast, tokens: int) -> list[str]:
@@ -70,8 +87,29 @@ def documentation(tokenizer: PreTrainedTokenizerFast, tokens: int) -> list[str]:
     return pieces
 
 
+def english(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """The texts, those that the model writes itself behind the documentation."""
+    own = sample_texts(model, tokenizer, OWN_TEXTS, OWN_TEXT_TOKENS, SEED, top_k=50, temperature=1.0)
+    return documentation(tokenizer, DOCUMENTATION_TOKENS) + own
+
+
+def english_transcoder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], folder: Path) -> Transcoder:
+    """A transcoder of `LAYER` trained on ``texts``, kept in ``folder``."""
+    made_from = hashlib.sha256(json.dumps([WHEEL_SHA256, LAYER, asdict(RECIPE), list(texts)]).encode()).hexdigest()
+    if (folder / CONFIG_FILE).is_file():
+        transcoder = load_transcoder(folder, LAYER)
+        if read_json(folder / CONFIG_FILE, "the transcoder's description")["metadata"].get("made_from") == made_from:
+            return transcoder
+    seen, unseen = (collect_mlp_activations(model, tokenizer, LAYER, part) for part in (texts[:-HELD_OUT], texts[-HELD_OUT:]))
+    transcoder = train_transcoder(seen, RECIPE)
+    fit = measure_fit(transcoder, unseen)
+    logger.info("On other texts the transcoder leaves %.3f of the variance unexplained, with %.1f active features", fit.fvu, fit.l0)
+    save_transcoder(transcoder, folder, model_name=PACKAGE, hook_layer=LAYER, training=asdict(RECIPE), fit=asdict(fit), made_from=made_from)
+    return transcoder
+
+
 def edit_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, fact: Fact, moment: SecondMoment) -> RankOneUpdate:
-    """ROME's update that makes the model continue the fact's prompt with its new object."""
+    """The update that makes the model continue the fact's prompt with its new object: ROME's, or TCPE's with a transcoder in the layer."""
     request = EditRequest(str(fact.get("id", 0)), "", fact["prompt"], fact["subject"], " " + fact["target_new"])
     return compute_update(model, tokenizer, LAYER, request, moment, epsilon=EPSILON, settings=SETTINGS)
 
@@ -81,12 +119,15 @@ def probabilities(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, pr
     """For each prompt and each object how likely the model is to go on with it: the geometric mean over the object's tokens, as in ROME's code."""
     starts = [encode(tokenizer, prompt).ids for prompt in prompts]
     ends = [tokenizer(" " + name, add_special_tokens=False)["input_ids"] for name in objects]
-    batch = pad([start + end for start in starts for end in ends], tokenizer.pad_token_id, model.device)
-    logits = model(**batch._asdict(), use_cache=False, logits_to_keep=max(map(len, ends)) + 1).logits.float().log_softmax(-1).cpu()
-    rows = iter(logits)
+    # An object's last token is never read, so that all objects of one token share a row.
+    rows = {tuple(start + end[:-1]): None for start in starts for end in ends}
+    batch = pad(list(map(list, rows)), tokenizer.pad_token_id, model.device)
+    logits = model(**batch._asdict(), use_cache=False, logits_to_keep=max(map(len, ends))).logits.float().log_softmax(-1).cpu()
+    of_row = dict(zip(rows, logits))
     found = []
-    for _ in starts:
-        found.append([float(next(rows)[-len(end) - 1 : -1].gather(-1, torch.tensor(end)[:, None]).mean().exp()) for end in ends])
+    for start in starts:
+        likely = (of_row[tuple(start + end[:-1])][-len(end) :].gather(-1, torch.tensor(end)[:, None]) for end in ends)
+        found.append([value.mean().exp().item() for value in likely])
     return found
 
 
@@ -118,10 +159,10 @@ def known(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, facts: Seq
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """One line before and one after the edits: each score's mean in percent with its 95 % interval over facts (Student's t)."""
+    """One line for each way of editing: each score's mean in percent with its 95 % interval over facts (Student's t)."""
     heads = "".join(f"{name:>18}{'magnitude':>16}" for name in SCORES)
-    lines = [f"{len(results)} facts, each edited alone; in percent", f"{'':8}{'score':>8}{heads}"]
-    for when, name in (("before", "none"), ("ROME", "ROME")):
+    lines = [f"{len(results)} facts, each edited alone; in percent", f"{'':12}{'score':>8}{heads}"]
+    for when in results[0]:
         means = [fmean(one[when][kind]["success"] for one in results) for kind in SCORES]
         cells = ""
         for kind in SCORES:
@@ -129,7 +170,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
                 values = [100 * one[when][kind][what] for one in results]
                 spread = torch.tensor(values, dtype=torch.float64).std().item() / len(values) ** 0.5 * t.ppf(0.975, len(values) - 1)
                 cells += f"{f'{fmean(values):.1f} ± {spread:.1f}':>{width}}"
-        lines.append(f"{name:8}{100 * harmonic_mean(means):>8.1f}{cells}")
+        lines.append(f"{when:12}{100 * harmonic_mean(means):>8.1f}{cells}")
     return "\n".join(lines) + "\n"
 
 
@@ -147,12 +188,15 @@ def first_edit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, momen
 def run(facts: Sequence[Fact], folder: Path) -> None:
     """Edit one fact, then each that the model knows; facts scored in an earlier run are not edited again."""
     check_memory()
-    set_seed(0)
+    set_seed(SEED)
     model, tokenizer = load_model_and_tokenizer(str(make_base()), device="cpu")
-    texts = documentation(tokenizer, MOMENT_TOKENS)
-    moment = cached_second_moment(folder / "moments", model, tokenizer, LAYER, texts)
-    first_edit(model, tokenizer, moment)
-    made_from = hashlib.sha256(json.dumps([WHEEL_SHA256, LAYER, EPSILON, vars(SETTINGS), texts, list(facts)]).encode()).hexdigest()
+    texts = english(model, tokenizer)
+    transcoder = english_transcoder(model, tokenizer, texts, folder / "transcoder")
+    sites = [Site(LAYER), Site(LAYER, transcoder)]
+    of_mlp, of_transcoder = cached_second_moments(folder / "moments", model, tokenizer, sites, texts)
+    first_edit(model, tokenizer, of_mlp)
+    settings = [WHEEL_SHA256, LAYER, EPSILON, vars(SETTINGS), asdict(RECIPE), LIM, texts, list(facts)]
+    made_from = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
     path = folder / RESULTS
     state = read_json(path, "the scores of facts") if path.is_file() else {}
     if state.get("made_from") != made_from:
@@ -164,10 +208,16 @@ def run(facts: Sequence[Fact], folder: Path) -> None:
     for fact in Progress(kept, desc="facts", unit="fact"):
         if str(fact["id"]) in state["facts"]:
             continue
-        before = score(model, tokenizer, fact)
-        with applied(model, [Edit(edit_of(model, tokenizer, fact, moment))]):
-            after = score(model, tokenizer, fact)
-        state["facts"][str(fact["id"])] = {"before": before, "ROME": after}
+        scores = {"none": score(model, tokenizer, fact)}
+        with applied(model, [Edit(edit_of(model, tokenizer, fact, of_mlp))]):
+            scores["ROME"] = score(model, tokenizer, fact)
+        with spliced(model, LAYER, transcoder):
+            scores["transcoder"] = score(model, tokenizer, fact)
+            update = edit_of(model, tokenizer, fact, of_transcoder)
+            for name, lim in (("TCPE_pre", -1), ("TCPE", LIM)):
+                with applied(model, [Edit(update, lim)]):
+                    scores[name] = score(model, tokenizer, fact)
+        state["facts"][str(fact["id"])] = scores
         write_json(path, state)
     sys.stdout.write(table([state["facts"][str(fact["id"])] for fact in kept]))
 
@@ -178,7 +228,8 @@ def main() -> None:
     parser.add_argument("--facts", type=Path, default=FACTS, help="JSON list of facts (default: %(default)s)")
     parser.add_argument("--output_path", type=Path, default=RUNS / "facts", help="folder for the scores (default: %(default)s)")
     arguments = parser.parse_args()
-    run(read_json(arguments.facts, "the facts"), arguments.output_path)
+    with locked(arguments.output_path):
+        run(read_json(arguments.facts, "the facts"), arguments.output_path)
 
 
 if __name__ == "__main__":

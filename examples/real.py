@@ -18,36 +18,44 @@ from d_running.java_text import natural_java
 from d_running.java_to_d import translate_java
 from d_running.prompt import ANSWER_CLOSING, translation_prompt
 from examples.corpus import BENCHMARK
-from examples.functions import Part, part_of
-from examples.real_requests import ADAPTER, CORRECTIONS, KIND, LAYER, REQUESTS
+from examples.functions import Part, needs_collections, part_of
+from examples.real_requests import ADAPTER, CORRECTIONS, KIND, LAYER, REQUESTS, TRANSCODER
 from examples.smollm2 import RUNS, check_memory, make_translator
 from huggingface.load import load_model_and_tokenizer
-from stages.chain import Chain, figures, table
+from huggingface.loaders import load_transcoder
+from stages.chain import Chain, table
+from tcpe.second_moment import CACHE, Site, cached_second_moments
+from tcpe.texts import load_texts
 from util.cli import ArgumentParser
 from util.errors import BenchmarkError
 from util.files import write_csv, write_json, write_text
+from util.lock import locked
 from util.memory import PeakMemory
 from util.progress import Progress
 
-TEST_FUNCTIONS = 160
-"""At most so many; before any edit they took 447 s to translate and judge on two cores. The whole chain has not been timed."""
-BATCH_SIZE = 16
-TEXTS = 160
+TEST_FUNCTIONS = 120
+"""At most so many, for the time that the chain takes."""
+BATCH_SIZE = 32
+TEXTS = 80
 EDIT: dict[str, Any] = {
     "fact_token": "last",
     "mom2_n_samples": TEXTS,
-    "epsilon": 1e-4,
+    "epsilon": 0.1,
     "context_template_length_params": [],
     "v_num_grad_steps": 40,
     "v_lr": 0.1,
-    "upd_decay": 1.0,
     "lim": "10%",
 }
-"""Flags of `run_tcpe.py` for every edit."""
+"""Flags of `run_tcpe.py` for every edit, chosen on development functions (docs/real_model.md)."""
+ROME: dict[str, Any] = {"TC_layer_file": None, "mlp_or_tc": "MLP", "epsilon": 1e-4}
+"""Others for plain ROME in the layer's own MLP, whose neurons are all active and smaller than features."""
 
 
-def write_test_functions(benchmark: Path, parts: tuple[Part, ...], path: Path) -> None:
+def write_test_functions(benchmark: Path, parts: tuple[Part, ...], path: Path, collections: bool = True) -> None:
     """Write the functions of ``parts`` to ``path``, at most `TEST_FUNCTIONS` of them, those whose names' digests come first.
+
+    Args:
+        collections: keep those that need them (see `examples.functions.needs_collections`).
 
     Raises:
         BenchmarkError: if ``benchmark`` is not there, is no kecode.csv, or has none of them.
@@ -62,7 +70,7 @@ def write_test_functions(benchmark: Path, parts: tuple[Part, ...], path: Path) -
         ) from error
     if not rows or "id" not in rows[0]:
         raise BenchmarkError(f"{benchmark} is empty or has no column id; build it again with python -m d_running.build_kecode.")
-    rows = [row for row in rows if part_of(row["id"]) in parts]
+    rows = [row for row in rows if part_of(row["id"]) in parts and (collections or not needs_collections(row["function_java"]))]
     if not rows:
         raise BenchmarkError(f"{benchmark} has no function of the part {' or '.join(parts)}; it is not the whole benchmark.")
     kept = {row["id"] for row in sorted(rows, key=lambda row: hashlib.sha256(row["id"].encode()).digest())[:TEST_FUNCTIONS]}
@@ -71,7 +79,7 @@ def write_test_functions(benchmark: Path, parts: tuple[Part, ...], path: Path) -
 
 def write_texts(tokenizer: Any, path: Path) -> None:
     """Write prompts and reference answers of development functions, for the second moment of activations."""
-    lines = []
+    lines: list[str] = []
     for sample in load_functions(BENCHMARK):
         if part_of(sample.name) == "training" and len(lines) < TEXTS:
             java = natural_java(sample.java)
@@ -93,46 +101,39 @@ def run(kecode: Path | None) -> dict[str, Any]:
         UserError: for anything that the user can mend.
     """
     folder = RUNS / ("own" if kecode is None else "kecode")
-    functions = folder / "functions.csv"
-    if kecode is None:
-        write_test_functions(BENCHMARK, ("validation", "test"), functions)
-    else:
-        write_test_functions(kecode / CSV_FILE, ("test",), functions)
-    check_memory()
-    name = str(make_translator(ADAPTER))
-    model, tokenizer = load_model_and_tokenizer(name, device="cpu")
-    write_texts(tokenizer, RUNS / "texts.jsonl")
-    common = {
-        "MODEL_NAME": name,
-        "layer_num": LAYER,
-        "mlp_or_tc": KIND,
-        "edit_sequence_path": str(REQUESTS),
-        "originals_path": str(functions),
-        "container_workspace": str(RUNS / "workspace"),
-        "translation_batch_size": BATCH_SIZE,
-        "preKE_cluster_result": str(folder / "noKE"),
-        "device": "cpu",
-        "mom2_dataset": str(RUNS / "texts.jsonl"),
-        **EDIT,
-    }
-    errors: dict[str, dict[str, Any]] = {}
-    with PeakMemory() as memory, Progress(total=2 + 3 * len(CORRECTIONS), desc="real", unit="stage") as progress:
-        chain = Chain(folder, common, (model, tokenizer), progress)
-        before = chain.stage("noKE", "noKE")
-        for row, error in enumerate(CORRECTIONS):
-            stages = {}
-            for stage, alg_name, flags in (("ROME", "TCPE_pre", {}), ("TCPE", "TCPE", {}), ("ablation", "TCPE", {"abla_exp": True})):
-                stages[stage] = chain.stage(f"{error}/{stage}", alg_name, i=row, **flags)
-            errors[error] = {"targets": stages["TCPE"]["targets"], **{stage: figures(metrics) for stage, metrics in stages.items()}}
-        together = chain.stage("multi_error", "TCPE", i=0, more_edits=[str(row) for row in range(1, len(CORRECTIONS))])
-    summary = {
-        "samples": before["samples"],
-        "accuracy_before": before["accuracy"],
-        "families": errors,
-        "multi_error": figures(together),
-        "seconds": chain.seconds,
-        "peak_memory_mb": round(memory.mebibytes, 1),
-    }
+    with locked(RUNS), PeakMemory() as memory:
+        functions = folder / "functions.csv"
+        if kecode is None:
+            write_test_functions(BENCHMARK, ("validation", "test"), functions, collections=False)
+        else:
+            write_test_functions(kecode / CSV_FILE, ("test",), functions)
+        check_memory()
+        name = str(make_translator(ADAPTER))
+        model, tokenizer = load_model_and_tokenizer(name, device="cpu")
+        write_texts(tokenizer, RUNS / "texts.jsonl")
+        common = {
+            "MODEL_NAME": name,
+            "layer_num": LAYER,
+            "TC_layer_file": str(TRANSCODER),
+            "mlp_or_tc": KIND,
+            "edit_sequence_path": str(REQUESTS),
+            "originals_path": str(functions),
+            "container_workspace": str(RUNS / "workspace"),
+            "translation_batch_size": BATCH_SIZE,
+            "preKE_cluster_result": str(folder / "noKE"),
+            "device": "cpu",
+            "mom2_dataset": str(RUNS / "texts.jsonl"),
+            **EDIT,
+        }
+        own_mlp = {**ROME, "preKE_cluster_result": str(folder / "MLP/noKE")}
+        texts, sites = load_texts(common["mom2_dataset"], TEXTS), [Site(LAYER), Site(LAYER, load_transcoder(TRANSCODER, LAYER))]
+        cached_second_moments(RUNS / "workspace" / CACHE, model, tokenizer, sites, texts)  # both in one pass; the stages find them there
+        with Progress(total=3 + 4 * len(CORRECTIONS), desc="real", unit="stage") as progress:
+            chain = Chain(folder, common, (model, tokenizer), progress)
+            plain = chain.stage("MLP/noKE", "noKE", **own_mlp)
+            rome = [chain.stage(f"MLP/{error}/ROME", "TCPE_pre", i=row, **own_mlp) for row, error in enumerate(CORRECTIONS)]
+            summary = chain.summary(list(CORRECTIONS), {"ROME": rome}, [correction.decay for correction in CORRECTIONS.values()])
+        summary |= {"accuracy_without_transcoder": plain["accuracy"], "peak_memory_mb": round(memory.mebibytes, 1)}
     write_json(folder / "summary.json", summary)
     sys.stdout.write(table(summary, intervals=True))
     if page := chain.report():

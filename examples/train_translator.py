@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,9 @@ def answer_loss(model: PeftModel, pairs: Sequence[Pair]) -> torch.Tensor:
     ids, labels, mask = ids.to(device), labels.to(device), mask.to(device)
     causal = model.get_base_model()
     with torch.autocast(device.type, torch.bfloat16):
-        hidden = causal.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
+        hidden = causal.get_submodule("model")(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
         wanted = labels[:, 1:] != IGNORED
-        logits = causal.lm_head(hidden[wanted])
+        logits = causal.get_submodule("lm_head")(hidden[wanted])
     return torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
 
 
@@ -145,7 +146,7 @@ def train(config: AdapterTraining, model: PreTrainedModel, pairs: Sequence[Pair]
     digest = hashlib.sha256(json.dumps([asdict(config), pairs]).encode()).hexdigest()
     checkpoint, start = work / CHECKPOINT, 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
         if state["made_from"] != digest:
             raise CheckpointError(f"{checkpoint} belongs to a training with other settings or functions; give another --work_path, or remove it.")
         for name, parameter in trained.items():
@@ -166,13 +167,13 @@ def train(config: AdapterTraining, model: PreTrainedModel, pairs: Sequence[Pair]
         logger.info("step %d: loss of the answers %.4f", done, loss.item())
         if done % config.checkpoint_every == 0 or done == config.steps:
             save_adapter(adapted, work / f"step_{done}", {**made_with, "step": done, "training": asdict(config)})
-            state: dict[str, Any] = {
+            state = {
                 "made_from": digest,
                 "adapter": {name: parameter.detach() for name, parameter in trained.items()},
                 "optimizer": optimizer.state_dict(),
                 "step": done,
             }
-            write_atomically(checkpoint, lambda path, state=state: torch.save(state, path))
+            write_atomically(checkpoint, partial(torch.save, state))
     return adapted.eval()
 
 
@@ -181,7 +182,7 @@ def save_adapter(adapted: PeftModel, folder: Path, made_with: dict[str, Any]) ->
     adapted.peft_config[adapted.active_adapter].base_model_name_or_path = BASE_NAME
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peft looks for the base model on the hub, to see whether its vocabulary changed
-        adapted.save_pretrained(folder, state_dict={name: value.half() for name, value in adapted.state_dict().items() if "lora_" in name})
+        adapted.save_pretrained(str(folder), state_dict={name: value.half() for name, value in adapted.state_dict().items() if "lora_" in name})
     write_json(folder / "training.json", made_with)
 
 

@@ -108,14 +108,14 @@ def _translations(folder: Path, functions: Sequence[str]) -> list[str | None]:
 def _judged(clustering: Clustering) -> dict[str, Any]:
     """A clustering: the cluster and the message of each function, and what each cluster is."""
     return {
-        "clusters": _clusters(clustering),
+        "clusters": cluster_meanings(clustering),
         "groups": clustering.groups,
         "messages": [_shortened(result.description) for result in clustering.results],
     }
 
 
-def _clusters(clustering: Clustering) -> dict[str, str]:
-    """Each cluster's typical message, without the word that begins them all."""
+def cluster_meanings(clustering: Clustering) -> dict[str, str]:
+    """Each cluster's typical message, without the word that begins them all; of those without messages what they are."""
     words = {SUCCESS: "compiles and passes", CORRECTNESS: "compiles, wrong result"}
     return {name: words.get(name) or clustering.typical_message(name).removeprefix("Error: ") or "no message" for name in clustering.names}
 
@@ -138,7 +138,7 @@ def _run(run: Run, name: str, before: Clustering, written: Sequence[str | None])
         "method": run.method,
         "edits_nothing": run.edits_nothing,
         "figures": run.metrics,
-        "clusters": _clusters(after),
+        "clusters": cluster_meanings(after),
         "groups": groups,
         "messages": {i: text for i, text in enumerate(messages) if text != old[i]},
         "written": {i: text for i, text in enumerate(now) if written[i] is None and text is not None},

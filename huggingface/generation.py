@@ -11,6 +11,10 @@ from huggingface.context import check_fits_context, context_length
 from huggingface.growing_cache import growing_cache
 from huggingface.tokenization import continuation, decode, encode, pad
 
+MAX_NEW_TOKENS = 400
+STOP = "\n```"
+"""What ends a translation."""
+
 
 class _Decoder:
     """A batch of rows and its key/value cache, advanced one token at a time; finished rows are dropped."""
@@ -58,8 +62,8 @@ def greedy_generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     prompts: list[str],
-    max_new_tokens: int = 400,
-    stop: str = "\n```",
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    stop: str = STOP,
     batch_size: int = 16,
     drafts: list[str] | None = None,
 ) -> list[str]:

@@ -2,7 +2,7 @@
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from huggingface.architectures import architecture_of, oriented_weight, place_of, submodule
@@ -36,3 +36,25 @@ def unembed(model: PreTrainedModel, residual: Float[Tensor, "*any d_model"]) -> 
     logits = submodule(model, model, places.head)(submodule(model, model, places.final_norm)(residual))
     cap = getattr(model.config, places.logit_cap) if places.logit_cap else None
     return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+@torch.no_grad()
+def direct_logits(model: PreTrainedModel, directions: Float[Tensor, "*any d_model"]) -> Float[Tensor, "*any vocabulary"]:
+    """What directions of the stream add to the logits straight away, past all layers between, less its mean over the vocabulary.
+
+    The final norm takes part with its weight, and LayerNorm by what it takes off the mean; its scale, which depends on the text, does not.
+    Without a common summand, which no probability depends on, positive tokens are promoted and negative ones suppressed.
+
+    Returns:
+        float32.
+    """
+    norm = place_of(model, model, "final_norm")
+    assert norm is not None
+    weight = norm.get_parameter("weight")
+    directions = directions.float().to(weight.device)
+    if isinstance(norm, nn.LayerNorm):
+        directions = directions - directions.mean(-1, keepdim=True)
+    unembedding = unembedding_matrix(model)
+    scaled = directions * (weight.float() + architecture_of(model).norm_weight_offset)
+    logits = scaled.to(unembedding.device) @ unembedding.float()
+    return logits - logits.mean(-1, keepdim=True)

@@ -63,4 +63,4 @@ class _Finder:
 
 def expose(folder: str = f"{__file__.rpartition('tcpe_rooms')[0]}{HOUSE}") -> None:
     """Let the rooms in ``folder`` be imported, by default those beside this file; ``tcpe_rooms.pth`` calls it when Python starts."""
-    sys.meta_path.insert(0, _Finder(folder))
+    sys.meta_path.insert(0, _Finder(folder))  # type: ignore[arg-type]  # Sequence would have to be imported; a package has a list

@@ -69,9 +69,9 @@ class ActivationBuffer:
             new = self._waiting.popleft()
             tokens = _tokens(new)
             taken = min(tokens, len(free) - done)
-            for layer, pair in new.items():
-                pool = self.pool.setdefault(layer, tuple(part.new_empty(self._capacity, part.shape[1]) for part in pair))
-                for target, part in zip(pool, pair):
+            for layer, (x, y) in new.items():
+                empty = x.new_empty(self._capacity, x.shape[1]), y.new_empty(self._capacity, y.shape[1])
+                for target, part in zip(self.pool.setdefault(layer, empty), (x, y)):
                     target[free[done : done + taken]] = part[:taken]
             if taken < tokens:
                 self._waiting.appendleft({layer: (x[taken:].clone(), y[taken:].clone()) for layer, (x, y) in new.items()})
@@ -137,7 +137,7 @@ class ActivationBuffer:
         """Go on where ``state`` was."""
 
         def on_device(pairs: dict[int, Pair]) -> dict[int, Pair]:
-            return {layer: tuple(part.to(self._device) for part in pair) for layer, pair in pairs.items()}
+            return {layer: (x.to(self._device), y.to(self._device)) for layer, (x, y) in pairs.items()}
 
         self.pool, self._waiting = on_device(state["pool"]), deque(map(on_device, state["waiting"]))
         self._order, self._served = state["order"], state["served"]
@@ -151,4 +151,5 @@ def _tokens(activations: dict[int, Pair]) -> int:
 
 def select(activations: Activations, kept: Tensor, device: torch.device) -> Pair:
     """The rows of the tokens in the mask ``kept``, on ``device``."""
-    return tuple(part[kept.to(part.device)].to(device) for part in activations)
+    inputs, outputs = (part[kept.to(part.device)].to(device) for part in activations)
+    return inputs, outputs

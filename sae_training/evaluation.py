@@ -169,7 +169,7 @@ def evaluate(
         meter = meters[layer]
         mean = meter.mean.to(device=device, dtype=torch.float32)
         spliced = loss(standing_in(layer, transcoder))
-        ablated = loss(standing_in(layer, lambda x, mean=mean: mean.expand(*x.shape[:-1], -1)))
+        ablated = loss(standing_in(layer, _always(mean)))
         fired, tokens = meter.fired, meter.tokens
         for x in (pools or {}).get(layer, torch.empty(0)).split(POOL_BATCH):
             if len(x):
@@ -181,3 +181,8 @@ def evaluate(
         figures = Evaluation(meter.fvu, meter.l0, dead, len(frequency), meter.tokens, tokens, clean, spliced, ablated, recovered)
         results[layer] = figures, frequency
     return results
+
+
+def _always(mean: Float[Tensor, " d_out"]) -> Replacement:
+    """Writes the same for every token."""
+    return lambda x: mean.expand(*x.shape[:-1], -1)

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -204,8 +205,8 @@ class Training:
         )
         self.figures = {layer: figures for layer, (figures, _) in results.items()}
         if tracker is not None:
-            figures = {f"layer_{layer}/{key}": value for layer, found in results.items() for key, value in logged(*found).items()}
-            tracker.log(step=self.step - 1, **figures)
+            named = {f"layer_{layer}/{key}": value for layer, found in results.items() for key, value in logged(*found).items()}
+            tracker.log(step=self.step - 1, **named)
         outputs = [config.output] + ([config.output / f"step_{self.step:07d}"] if config.keep_checkpoints else [])
         for (layer, (figures, frequency)), output in product(results.items(), outputs):
             folder = output / layer_folder(config, layer).name
@@ -219,7 +220,7 @@ class Training:
                 evaluation=asdict(figures),
             )
             sparsity = {"log_feature_sparsity": (frequency + EPSILON).log10().float()}
-            write_atomically(folder / "log_feature_sparsity.safetensors", lambda path, sparsity=sparsity: save_file(sparsity, path))
+            write_atomically(folder / "log_feature_sparsity.safetensors", partial(save_file, sparsity))
 
     def finish(self) -> dict[int, Evaluation]:
         """The figures of the finished transcoders; evaluates and writes them if this run trained nothing."""
@@ -247,7 +248,7 @@ def train(config: TrainingConfig) -> dict[int, Evaluation]:
         else:
             logger.info("%s is finished; --restart trains it again", config.output)
         if config.push_to_hub and Processes().first:
-            push(config)
+            push(config, config.push_to_hub)
         return figures
 
 
@@ -297,8 +298,8 @@ def _train(config: TrainingConfig, device: str) -> dict[int, Evaluation]:
     return training.figures
 
 
-def push(config: TrainingConfig) -> None:
-    """Upload the finished transcoders to ``config.push_to_hub``, as ``hub:OWNER/NAME/layer_L`` names them; private if it is new.
+def push(config: TrainingConfig, repository: str) -> None:
+    """Upload the finished transcoders to ``repository``, as ``hub:OWNER/NAME/layer_L`` names them; private if it is new.
 
     Raises:
         UserError: if that does not work; everything lies in the output folder then.
@@ -307,14 +308,14 @@ def push(config: TrainingConfig) -> None:
 
     try:
         api = HfApi()
-        api.create_repo(config.push_to_hub, private=True, exist_ok=True)
-        api.upload_folder(repo_id=config.push_to_hub, folder_path=config.output, allow_patterns=["layer_*/*", "metrics.json", "run.json"])
+        api.create_repo(repository, private=True, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=config.output, allow_patterns=["layer_*/*", "metrics.json", "run.json"])
     except Exception as error:  # of many kinds: the library's own and those of the network client that it happens to use
         raise UserError(
-            f"The transcoders lie in {config.output}, but --push_to_hub {config.push_to_hub} failed ({' '.join(str(error).split())[:200]}); log in "
+            f"The transcoders lie in {config.output}, but --push_to_hub {repository} failed ({' '.join(str(error).split())[:200]}); log in "
             "(hf auth login), look at the name and give the same command again."
         ) from error
-    logger.info("The transcoders are on the hub: hub:%s/layer_%d", config.push_to_hub, config.layer_num[0])
+    logger.info("The transcoders are on the hub: hub:%s/layer_%d", repository, config.layer_num[0])
 
 
 def main() -> None:

@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scipy.stats import binomtest
 
 from stages.config import run_config
-from stages.pages import leave_report
+from stages.pages import leave_neurons, leave_report
 from stages.run import Metrics, run_stage
 from util.progress import Progress
 
@@ -78,9 +78,46 @@ class Chain:
         self._progress.update()
         return metrics
 
+    def summary(
+        self, errors: Sequence[str], others: Mapping[str, Sequence[Metrics]] | None = None, decays: Sequence[float] | None = None
+    ) -> Metrics:
+        """Run noKE, for each error the whole update, its active columns and the others, then all errors' active columns together.
+
+        Args:
+            errors: names of the edit requests, in the order of their rows.
+            others: the metrics of other edits of these errors, by the name that they have in the table, above TCPE's.
+            decays: of each error's edit; by default that of the common flags.
+
+        Returns:
+            What ``table`` takes, but for ``peak_memory_mb``, which is the caller's to measure.
+        """
+        before = self.stage("noKE", "noKE")
+        families: dict[str, Metrics] = {}
+        decay = [{} if decays is None else {"upd_decay": value} for value in decays or errors]
+        for row, error in enumerate(errors):
+            edits = {name: metrics[row] for name, metrics in (others or {}).items()} | {
+                "TCPE_pre": self.stage(f"{error}/TCPE_pre", "TCPE_pre", i=row),
+                "TCPE": self.stage(f"{error}/TCPE", "TCPE", i=row, **decay[row]),
+                "ablation": self.stage(f"{error}/ablation", "TCPE", i=row, abla_exp=True, **decay[row]),
+            }
+            families[error] = {"targets": edits["TCPE"]["targets"], **{name: figures(metrics) for name, metrics in edits.items()}}
+        more = [str(row) if decays is None else f"{row}:{self._common['lim']}:{decays[row]}" for row in range(1, len(errors))]
+        together = self.stage("multi_error", "TCPE", i=0, more_edits=more, **decay[0])
+        return {
+            "samples": before["samples"],
+            "accuracy_before": before["accuracy"],
+            "families": families,
+            "multi_error": figures(together),
+            "seconds": self.seconds,
+        }
+
     def report(self) -> Path | None:
         """Write the page of all runs in the chain's folder (see ``pages.leave_report``)."""
         return leave_report(self.folder)
+
+    def neurons(self, name: str) -> Path | None:
+        """Write the page of the neurons of the stage ``name`` (see ``pages.leave_neurons``)."""
+        return leave_neurons(self.folder / name, self._model_and_tokenizer)
 
 
 def figures(metrics: Metrics) -> Metrics:

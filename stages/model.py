@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
@@ -96,8 +97,16 @@ class ModelTranslator:
             drafts = config.workspace / "drafts.json"
             if config.invalidate_cache:
                 drafts.unlink(missing_ok=True)
-            generate = DraftedGeneration(self._model, self._tokenizer, drafts, config.translation_batch_size)
-            translate_samples(prepared.samples, generate, self._prompt_of, config.output / TRANSLATIONS, config.translation_batch_size)
+                shutil.rmtree(drafts.with_suffix(""), ignore_errors=True)
+            generate = DraftedGeneration(self._model, self._tokenizer, drafts, config.translation_batch_size, config.model.layer_num)
+            translate_samples(
+                prepared.samples,
+                generate,
+                self._prompt_of,
+                config.output / TRANSLATIONS,
+                config.translation_batch_size,
+                config.judge.language_pair,
+            )
         return metrics
 
 
@@ -121,7 +130,7 @@ def model_translator(
         )
         layer_of(loaded, names.layer_num)
         transcoder = load_transcoder(names.TC_layer_file, names.layer_num) if names.TC_layer_file else None
-    prompt_of = cache(partial(benchmark_prompt, tokenizer, prompt_format=config.prompt_format))
+    prompt_of = cache(partial(benchmark_prompt, tokenizer, prompt_format=config.prompt_format, pair=config.judge.language_pair))
     prompts = {sample.name: prompt_of(sample.java) for sample in prepared.samples}
     for name, prompt in prompts.items():
         check_fits_context(loaded, len(encode(tokenizer, prompt).ids) + 1, f"The prompt of {name}, with the first token of its answer,")

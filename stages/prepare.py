@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from d_running.cluster import Clustering, clustering_folder, nearest_cluster, read_clustering
-from d_running.compiler import find_compiler
 from d_running.dataset import Sample, load_samples
 from d_running.embedding import Embedder, load_embedder
 from d_running.evaluation import check_same_samples
+from d_running.language_pairs import language_pair
 from d_running.sandbox import choose_tier
 from stages.config import RunConfig
 from stages.inputs import read_requests
-from stages.run_folder import check_writable
 from tcpe.method import Inputs, Task
 from tcpe.request import EditRequest, target_column
 from util.errors import RequestError
+from util.files import check_writable
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +52,10 @@ def prepare(config: RunConfig) -> Prepared:
         check_writable(folder)
     embed = None
     if not config.translate_only:
-        find_compiler(config.judge.d_compiler)
+        language_pair(config.judge.language_pair).target(config.judging)
         choose_tier(config.judge.allow_unsafe_execution)
         embed = load_embedder(config.judge.embedding_model, config.judge.max_length, config.judge.trust_remote_code)
-    samples = load_samples(Path(config.originals_path), Path(config.d_params_path))
+    samples = load_samples(Path(config.originals_path), Path(config.d_params_path), config.judge.language_pair)
     before = None
     if config.method.edits and not config.translate_only:
         before = read_clustering(Path(config.preKE_cluster_result))

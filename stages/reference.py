@@ -1,10 +1,10 @@
-"""The translator by rules in a run: no model, no torch."""
+"""The reference in a run, such as the translator by rules: no model, no torch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from d_running.translate import translate_with_rules, write_translations
+from d_running.translate import reference_translations, write_translations
 from stages.config import RunConfig
 from stages.prepare import Prepared
 from stages.run import Metrics, Timed
@@ -16,7 +16,8 @@ class RuleTranslator:
 
     def __init__(self, config: RunConfig, prepared: Prepared, timed: Timed) -> None:
         with timed("translate"):
-            self._translations = translate_with_rules(prepared.samples, config.without_rule)
+            self._translations = reference_translations(prepared.samples, config.without_rule, config.judge.language_pair)
+        self._pair = config.judge.language_pair
         self._folder = config.output / TRANSLATIONS
         self.made_with: dict[str, Any] = {"model": config.model.MODEL_NAME}
         self.content: dict[str, Any] = {"without_rule": sorted(config.without_rule), "translations": self._translations}
@@ -24,7 +25,7 @@ class RuleTranslator:
 
     def translate(self, _log: Callable[..., None]) -> Metrics:
         """Write the translations."""
-        write_translations(self._translations, self._folder)
+        write_translations(self._translations, self._folder, pair=self._pair)
         return {}
 
 

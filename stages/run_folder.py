@@ -63,21 +63,6 @@ def write_timing(config: RunConfig, seconds: dict[str, float]) -> None:
     write_json(path, seconds | earlier)
 
 
-def check_writable(folder: Path) -> None:
-    """Make ``folder``.
-
-    Raises:
-        UserError: if that is not possible, or nothing can be written there.
-    """
-    probe = folder / ".writable"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"Cannot write to {folder}: {error.strerror}; give a folder that you may write to.") from error
-
-
 def _versions() -> dict[str, str]:
     """Of what decides numbers."""
     packages = ("torch", "transformers", "tokenizers", "numpy")

@@ -80,7 +80,7 @@ def save_edited(
     folder, merged = Path(folder).absolute(), merge(edits)
     layer = merged.layer
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is there already and not empty; give another --save_path.")
+        raise UserError(f"{folder} is there already and not empty; give another folder.")
     transcoder = _load_transcoder(transcoder_file, layer, sites) if transcoder_file else None
     description = {
         "MODEL_NAME": _absolute(model_name),
@@ -121,7 +121,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror}; give a --save_path that you may write to.") from error
+        raise UserError(f"Cannot write {folder}: {error.strerror}; give a folder that you may write to.") from error
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -129,7 +129,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
     except NotImplementedError as error:
         raise UserError(f"The edited transcoder cannot be saved: {error} Leave out --save_full.") from error
     except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror or error}; give another --save_path, or free some space.") from error
+        raise UserError(f"Cannot write {folder}: {error.strerror or error}; give another folder, or free some space.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -190,7 +190,7 @@ def load_edited(
         keys = ("MODEL_NAME", "layer_num", "TC_layer_file", "TC_sites", "dtype", "other_model")
         name, layer, transcoder, sites, saved, other_model = (description[key] for key in keys)
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / EDITED_FILE} is not whole ({error}); save it again with python -m tcpe.edits apply.") from error
+        raise CheckpointError(f"{folder / EDITED_FILE} is not whole ({error}); save it again.") from error
     full = name in (".", BASE)
     if full:
         name, transcoder = str(folder / name), transcoder and str(folder / transcoder)

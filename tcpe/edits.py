@@ -49,7 +49,7 @@ def find_update(path: str | Path) -> Path:
     if Path(f"{stem}.safetensors").is_file():
         return stem
     if not path.is_dir():
-        raise CheckpointError(f"There is no saved update {path}; make one with --alg_name TCPE_pre --save_k_v_upd.")
+        raise CheckpointError(f"There is no saved update {path}; compute one with TCPE_pre or Model.edit.")
     found = updates_in(path, "*")
     if len(found) != 1:
         names = f"{len(found)}: {', '.join(stem.name for stem in found)}" if found else "none"
@@ -104,7 +104,7 @@ def list_updates(folders: Sequence[str], lim: Lim = 0.1) -> str:
             digest.update(name.encode() + array.tobytes())
         found.setdefault(digest.digest(), []).append(stem)
     if not found:
-        raise CheckpointError(f"There is no saved update under {', '.join(folders)}; make one with --alg_name TCPE_pre --save_k_v_upd.")
+        raise CheckpointError(f"There is no saved update under {', '.join(folders)}; compute one with TCPE_pre or Model.edit.")
     rows = [("update", "copies", "layer", "features", f"active at {lim}", "request")]
     for stem, *others in found.values():
         arrays, description = _arrays(stem), read_json(f"{stem}.json", "the saved update")
@@ -130,9 +130,9 @@ def _arrays(stem: Path) -> "dict[str, numpy.ndarray]":
     try:
         arrays = load_file(f"{stem}.safetensors")
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"The saved update {stem} is not whole ({error}); make it again with --alg_name TCPE_pre.") from error
+        raise CheckpointError(f"The saved update {stem} is not whole ({error}); compute it again with TCPE_pre or Model.edit.") from error
     if "key" not in arrays and "right" not in arrays:
-        raise CheckpointError(f"The saved update {stem} has no key; make it again with --alg_name TCPE_pre.")
+        raise CheckpointError(f"The saved update {stem} has no key; compute it again with TCPE_pre or Model.edit.")
     return arrays
 
 

@@ -15,14 +15,14 @@ from huggingface.loaders import load_transcoder
 from huggingface.site_check import check_site, measure_sites
 from huggingface.transcoder import Sites, Transcoder
 from huggingface.transcoder_adapter import splice_transcoder
-from tcpe.compute_v import ValueSettings
+from tcpe.config import EditConfig
 from tcpe.contexts import FactToken, sample_templates
 from tcpe.edits import load_edit as _load_edit
 from tcpe.edits import save_edited
 from tcpe.lim import Lim, parse_lim
 from tcpe.request import EditRequest
-from tcpe.second_moment import SecondMoment, collect_second_moment
-from tcpe.tcpe_pre import compute_update
+from tcpe.second_moment import CACHE, SecondMoment, cached_second_moment, collect_second_moment
+from tcpe.tcpe_pre import compute_update, value_settings
 from tcpe.texts import load_texts
 from tcpe.update import AnyEdit, Edit, applied
 from util.errors import UserError, named_as_arguments
@@ -83,11 +83,12 @@ class Model:
         context_template_length_params: Sequence[tuple[int, int]] = ((10, 1),),
         v_num_grad_steps: int = 600,
         v_lr: float = 0.05,
-        clamp_norm_factor: float = 4,
+        clamp_norm_factor: int = 4,
         kl_factor: float = 0.0625,
         v_weight_decay: float = 1e-3,
         mom2_n_samples: int = 500_000,
         seed: int = 0,
+        container_workspace: str | Path | None = None,
     ) -> Edit:
         """The edit of ``request``, in the columns that are active at ``lim``; the model is left as it is.
 
@@ -96,34 +97,50 @@ class Model:
         Args:
             texts: for the second moment of the layer's activations, or what the flag ``mom2_dataset`` takes. The moment of the same texts
                 is computed once.
+            container_workspace: where that is kept on the disk too, as runs keep it; a pass that was interrupted continues there.
             fact_token: by default the subject's last token, or the prompt's where the request has no subject.
 
         Raises:
-            UserError: if the transcoder does not fit the layer, or the request cannot be computed as it is written.
+            UserError: for an impossible argument, if the transcoder does not fit the layer, or the request cannot be computed as it is
+                written.
         """
-        lim, texts = parse_lim(lim), load_texts(texts, mom2_n_samples) if isinstance(texts, str) else list(texts)
-        settings = ValueSettings(v_lr, v_num_grad_steps, clamp_norm_factor, kl_factor, v_weight_decay)
-        if not all(value > 0 for value in (v_num_grad_steps, v_lr, clamp_norm_factor)):
-            raise UserError("--v_num_grad_steps, --v_lr and --clamp_norm_factor must be above 0.")
+        config = EditConfig(
+            fact_token=fact_token or ("subject_last" if request.subject else "last"),
+            mom2_n_samples=mom2_n_samples,
+            epsilon=epsilon,
+            context_template_length_params=[list(pair) for pair in context_template_length_params],
+            v_num_grad_steps=v_num_grad_steps,
+            v_lr=v_lr,
+            clamp_norm_factor=clamp_norm_factor,
+            kl_factor=kl_factor,
+            v_weight_decay=v_weight_decay,
+            lim=parse_lim(lim),
+        )
+        texts = load_texts(texts, mom2_n_samples) if isinstance(texts, str) else list(texts)
         if self._unchecked:
             self._check_fit(texts[:FIT_TEXTS])
-        key = self.digest, tuple(texts)
-        if key not in self._moments:
-            self._moments = {key: collect_second_moment(self.model, self.tokenizer, self.layer_num, texts)}
         update = compute_update(
             self.model,
             self.tokenizer,
             self.layer_num,
             request,
-            self._moments[key],
-            templates=sample_templates(self.model, self.tokenizer, context_template_length_params, seed),
-            fact_token=fact_token or ("subject_last" if request.subject else "last"),
+            self._moment(texts, container_workspace),
+            templates=sample_templates(self.model, self.tokenizer, config.context_template_length_params, seed),
+            fact_token=config.fact_token,
             epsilon=epsilon,
-            settings=settings,
+            settings=value_settings(config),
         )
-        edit = Edit(update, lim)
+        edit = Edit(update, config.lim)
         edit.columns()
         return edit
+
+    def _moment(self, texts: list[str], workspace: str | Path | None) -> SecondMoment:
+        """The second moment of ``texts``, that of the last call if they are the same."""
+        key = self.digest, tuple(texts)
+        if key not in self._moments:
+            of = self.model, self.tokenizer, self.layer_num, texts
+            self._moments = {key: collect_second_moment(*of) if workspace is None else cached_second_moment(Path(workspace, CACHE), *of)}
+        return self._moments[key]
 
     @contextmanager
     def edited(self, *edits: AnyEdit) -> Iterator["Model"]:

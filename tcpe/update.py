@@ -78,7 +78,7 @@ class RankOneUpdate:
         vectors, d_model, n_features, layer, details = _load(path, TENSORS)
         value_shift, key_direction, key, weight_sample = vectors
         if [tuple(vector.shape) for vector in vectors[:3]] != [(d_model,), (n_features,), (n_features,)]:
-            raise CheckpointError(f"The vectors of {path} do not fit their description; make them again with --alg_name TCPE_pre.")
+            raise CheckpointError(f"The vectors of {path} do not fit their description; compute it again with TCPE_pre or Model.edit.")
         return cls(value_shift, key_direction, key, weight_sample, layer, details)
 
 
@@ -165,16 +165,16 @@ def _load(path: str | Path, names: Sequence[str], **missing: Tensor) -> tuple[li
     """Tensors, d_model, n_features, layer and details of what ``_save`` wrote; ``missing`` stands in for tensors that may be missing."""
     file = _with_suffix(path, ".safetensors")
     if not file.is_file():
-        raise CheckpointError(f"There is no saved update {file}; make it with --alg_name TCPE_pre --save_k_v_upd.")
+        raise CheckpointError(f"There is no saved update {file}; compute it with TCPE_pre or Model.edit.")
     details = read_json(_with_suffix(path, ".json"), "the saved update")
     try:
         found = missing | load_file(file)
         layer, d_model, n_features = (int(details.pop(name)) for name in ("layer", "d_model", "n_features"))
         tensors = [found[name] for name in names]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"The saved update {file} is not whole ({error}); make it again with --alg_name TCPE_pre.") from error
+        raise CheckpointError(f"The saved update {file} is not whole ({error}); compute it again with TCPE_pre or Model.edit.") from error
     if not all(tensor.isfinite().all() for tensor in tensors):
-        raise CheckpointError(f"The saved update {file} holds numbers that are not finite; make it again with --alg_name TCPE_pre.")
+        raise CheckpointError(f"The saved update {file} holds numbers that are not finite; compute it again with TCPE_pre or Model.edit.")
     return tensors, d_model, n_features, layer, details
 
 
@@ -273,6 +273,12 @@ class Edit:
         shares = shares / shares.sum()
         features = key.argsort(descending=True, stable=True)[:n].tolist()
         return [(feature, key[feature].item(), shares[feature].item()) for feature in features]
+
+    def only(self, features: Sequence[int]) -> "Edit":
+        """The same edit in the columns of these features and no others; its key has these alone, too."""
+        kept = torch.zeros_like(self.update.key)
+        kept[list(features)] = 1
+        return replace(self, update=replace(self.update, key=self.update.key * kept, key_direction=self.update.key_direction * kept), lim=0)
 
     @property
     def losses(self) -> list[dict[str, float]]:

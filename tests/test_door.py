@@ -9,8 +9,10 @@ import torch
 
 import tcpe
 from d_running.kecode import KECode
+from tcpe.model import Model
 from tcpe.request import EditRequest
 from tests.test_readme import blocks, lay_out
+from tests.tiny import tiny_model, tiny_tokenizer
 from util.errors import UserError, named_as_arguments
 
 ROOT = Path(__file__).parent.parent
@@ -66,8 +68,35 @@ def test_messages_name_arguments_at_the_door():
         KECode(ROOT / "data/demo/test.csv", jobs=0)
     with pytest.raises(UserError, match=r"^give --lim$"):
         raise UserError("give --lim")
-    with pytest.raises(UserError, match=r"^give lim -1 -- and wait$"), named_as_arguments():
-        raise UserError("give --lim -1 -- and wait")
+    with pytest.raises(UserError, match=r"^give lim -1 \(lim\) -- and wait$"), named_as_arguments():
+        raise UserError("give --lim -1 (--lim) -- and wait")
+    with pytest.raises(UserError, match=r"^There is no saved update nowhere; compute one with TCPE_pre or Model\.edit\.$"):
+        tcpe.load_edit("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"epsilon": -1}, "^epsilon must be at least 0"),
+        ({"v_num_grad_steps": 0}, "^v_num_grad_steps must be at least 1"),
+        ({"v_lr": float("nan")}, "^v_lr must be above 0"),
+        ({"kl_factor": -1}, "^kl_factor must be at least 0"),
+        ({"context_template_length_params": [(10, 0)]}, "^context_template_length_params"),
+    ],
+)
+def test_what_a_command_refuses_the_door_refuses(wrong, words):
+    model = Model(tiny_model(), tiny_tokenizer(), 1)
+    with pytest.raises(UserError, match=words):
+        model.edit(EditRequest.from_text("int x = ", "3"), ["int x = 3;"], **wrong)
+
+
+def test_a_second_moment_is_found_again_in_a_workspace(tmp_path, monkeypatch):
+    request, texts = EditRequest.from_text("int x = ", "3"), ["int x = 3;", "int y = 4;"]
+    options = {"container_workspace": tmp_path, "v_num_grad_steps": 2, "epsilon": 0.1, "context_template_length_params": []}
+    first = Model(tiny_model(), tiny_tokenizer(), 1).edit(request, texts, **options)
+    monkeypatch.setattr("tcpe.second_moment._add_texts", None)
+    again = Model(tiny_model(), tiny_tokenizer(), 1).edit(request, texts, **options)
+    assert torch.equal(first.update.key_direction, again.update.key_direction)
 
 
 def test_a_request_from_text_reads_as_it_was_written():

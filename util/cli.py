@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from util.errors import UserError
-from util.logs import LogHandler
+from util.logs import LogHandler, close_bars
 from util.packages import missing_package
 from util.version import VERSION
 
@@ -82,7 +82,7 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = main()
+        code = _without_bars(main)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         code = 2
@@ -102,6 +102,14 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE
     sys.exit(code)
+
+
+def _without_bars(main: Callable[[], int | None]) -> int | None:
+    """``main``, behind which no bar is left on the terminal, however it ends."""
+    try:
+        return main()
+    finally:
+        close_bars()
 
 
 class _Terminated(KeyboardInterrupt):

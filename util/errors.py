@@ -22,7 +22,7 @@ def named_as_arguments() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        error.args = tuple(re.sub(r"(?<!\S)--(?=[A-Za-z])", "", str(text)) for text in error.args)
+        error.args = tuple(re.sub(r"(?<![\w-])--(?=[A-Za-z])", "", str(text)) for text in error.args)
         raise
 
 

@@ -87,7 +87,7 @@ def titles(cls: type[Dataclass], own: str) -> dict[str, str]:
 _PLACEHOLDERS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type[Dataclass], title: str = "options") -> None:
+def add_flags(parser: argparse.ArgumentParser, cls: type[Dataclass], title: str = "settings") -> None:
     """Give ``parser`` one flag per field of the dataclass ``cls`` and its parts; a flag that is not given sets nothing.
 
     The help lists required flags first, then those of ``cls`` under ``title``, then those of each part. A bool is a switch, a Literal a

@@ -7,6 +7,16 @@ ONCE = {"once": True}
 """As ``extra`` of a log call: what it says is said once in a process."""
 
 
+def close_bars() -> None:
+    """Take tqdm's bars off the terminal, so that what is written last stands by itself."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        for bar in list(getattr(tqdm, "_instances", ())):
+            bar.leave = False
+            bar.close()
+
+
 class LogHandler(logging.Handler):
     """Writes records to stderr without cutting through tqdm's bars; of equal ones with ``ONCE`` the first."""
 

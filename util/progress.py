@@ -24,6 +24,7 @@ class Progress(tqdm):  # type: ignore[type-arg]  # its stubs are generic, itself
 
     def __init__(self, iterable: Iterable[Any] | None = None, **options: Any) -> None:
         self._closed = threading.Event()
+        options.setdefault("leave", None)  # a bar within another one goes when it ends, or the next line would be written over it
         if sys.stderr.isatty():
             super().__init__(iterable, **options)
             return

@@ -6,6 +6,7 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
@@ -35,6 +36,8 @@ public final class JavaOracle {
     public static void main(String[] args) throws Exception {
         DataOutputStream records = new DataOutputStream(new FileOutputStream(FileDescriptor.out));
         PrintStream nothing = new PrintStream(OutputStream.nullOutputStream());
+        endWith(System.in);
+        System.setIn(InputStream.nullInputStream());
         System.setOut(nothing);
         System.setErr(nothing);
         records.writeByte('J');
@@ -60,6 +63,20 @@ public final class JavaOracle {
             }
         }
         Runtime.getRuntime().halt(0);
+    }
+
+    /** Ends this process when {@code parent}, which the process around it holds open, ends: however that one died. */
+    private static void endWith(InputStream parent) {
+        Thread watch = new Thread(() -> {
+            try {
+                parent.read();
+            } catch (IOException error) {
+                // it has ended
+            }
+            Runtime.getRuntime().halt(0);
+        });
+        watch.setDaemon(true);
+        watch.start();
     }
 
     private static boolean run(Pass pass, long cpuLimit, long wallLimit) throws InterruptedException {

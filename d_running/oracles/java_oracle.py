@@ -150,7 +150,7 @@ def _run_driver(folder: Path, first: int, cpu_seconds: int) -> bytes:
     command = ["java", _HEAP, "-XX:+UseSerialGC", _DRIVER.stem, "jobs", str(first), str(cpu_seconds), str(_WALL_SECONDS)]
     with (folder / "stderr").open("wb") as errors:
         process = subprocess.Popen(
-            command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+            command, cwd=folder, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
         )
         try:
             output = _read(process)

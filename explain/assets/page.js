@@ -26,13 +26,13 @@ function colour(name) {
 
 const charts = new Map();
 
-/** Draw what `option()` describes into `container`; drawn again at another width, and in another scheme of colours. */
-function draw(container, option, onClick) {
+/** Draw what `option(narrow)` describes into `container`; drawn again at another width, and in another scheme of colours. */
+function draw(container, option, onClick, renderer = "svg") {
   for (const [old, entry] of charts) {
     if (!old.isConnected && old !== container) { entry.chart.dispose(); charts.delete(old); }
   }
   if (!charts.has(container)) {
-    const chart = echarts.init(container, null, { renderer: "svg" });
+    const chart = echarts.init(container, null, { renderer });
     charts.set(container, { chart });
     chart.on("click", (event) => charts.get(container).onClick?.(event));
     let width = container.clientWidth;

@@ -324,6 +324,53 @@ CHEATS = {  # wrong answers that a plain verdict takes for right ones: (test pro
         'extern(C) int memcmp(const void* a, const void* b, size_t n) { return 0; } string f_filled(int n) { return "xxx"; }',
     ),
 }
+_SORTS = render_test_program("void", ["int[]", "int"], [[[3, 1], 2], [[9, 8, 7], 3]], [None] * 2, after={0: [[1, 3], [7, 8, 9]]})
+_SORTS_REALS = render_test_program("double", ["double[]"], [[[3, 1]], [[9, 8]]], [41, 42], after={0: [[1, 3], [8, 9]]})
+CHEATS |= {
+    "replaces_memcmp_for_arguments": (
+        _SORTS,
+        "extern(C) int memcmp(const void* a, const void* b, size_t n) { return 0; } void f_filled(int[] a, int n) { }",
+    ),
+    "shadows_fabs_for_arguments": (_SORTS_REALS, "double fabs(double x) { return 0; } double f_filled(double[] a) { return 0; }"),
+    "shadows_is_finite_for_arguments": (
+        _SORTS_REALS,
+        "bool isFinite(double x) { return true; } double fabs(double x) { return -1; } double f_filled(double[] a) { return 0; }",
+    ),
+}
+_VALUES = "import kecode_values, core.sys.posix.unistd, core.stdc.stdlib;"
+FAILS = {  # wrong answers in every mode: arguments that are not what they should be after the call
+    "returns_a_sorted_copy": (_SORTS, "int[] f_filled(int[] a, int n) { auto b = a.dup; b.sort(); return b; }"),
+    "sorts_its_own_array": (_SORTS, "void f_filled(int[] a, int n) { a = a.dup; a.sort(); }"),
+    "takes_anything": (_SORTS, "void f_filled(T...)(ref T t) { }"),
+    "takes_nothing_yet": (_SORTS, "void f_filled(lazy int[] a, lazy int n) { }"),
+    "is_a_structure": (_SORTS, "struct f_filled { this(int[] a, int n) { } bool opEquals(T)(T other) const { return true; } }"),
+    "compares_for_itself": (_SORTS, "bool __equals(T, U)(T a, U b) { return true; } void f_filled(int[] a, int n) { }"),
+    "sends_arguments_itself": (
+        _SORTS,
+        f"{_VALUES} int calls; void f_filled(int[] a, int n) {{ kecode_values.send!(int[])(calls++ ? [7, 8, 9] : [1, 3]);"
+        " if (calls == 2) _exit(0); }",
+    ),
+    "sends_arguments_at_the_end": (
+        _SORTS,
+        f'{_VALUES} static ~this() {{ core.sys.posix.unistd.write(3, "[i4:1 i4:3 ]\n[i4:7 i4:8 i4:9 ]\nend\n".ptr, 37); }}'
+        " void f_filled(int[] a, int n) { if (n == 2) exit(0); }",
+    ),
+    "looks_for_them_in_memory": (
+        _SORTS,
+        "import core.memory; void f_filled(int[] a, int n) { foreach (o; -4000 .. 4000) { auto p = a.ptr + o;"
+        " if (GC.addrOf(p) && p[0] == 1 && p[1] == 3) { a[0] = 1; a[1] = 3; } } }",
+    ),
+    "changes_all_of_the_module": (
+        _SORTS,
+        "void f_filled(int[] a, int n) { static foreach (m; __traits(allMembers, mixin(__MODULE__)))"
+        " static if (is(typeof(mixin(m)) : int[][])) foreach (ref x; mixin(m)) x = a; }",
+    ),
+    "sorts_and_leaves": (_SORTS, f"{_VALUES} void f_filled(int[] a, int n) {{ a.sort(); exit(0); }}"),
+    "sorts_and_throws": (_SORTS, 'void f_filled(int[] a, int n) { a.sort(); throw new Exception("x"); }'),
+    "sorts_and_answers_wrongly": (_SORTS_REALS, "double f_filled(double[] a) { a.sort(); return 0; }"),
+    "answers_and_does_not_sort": (_SORTS_REALS, "double f_filled(double[] a) { return a[0] == 3 ? 41 : 42; }"),
+    "gives_no_numbers": (_SORTS_REALS, "double f_filled(double[] a) { a[] = double.nan; return double.nan; }"),
+}
 MAY_PASS = frozenset(("array_of_all_memory", "opens_a_descriptor_again", "reads_zeros_by_assembler", "writes_bad_assembler"))
 """Right programs, since the compiler says nothing against them, or what they reach is their own."""
 MAY_PASS_PLAIN = MAY_PASS | {*CHEATS, "replaces_write"}

@@ -7,10 +7,11 @@ import subprocess
 
 import pytest
 
-from d_running import build_kecode
+from d_running import build_kecode, build_report
 from d_running.build_kecode import build, summary
 from d_running.dataset import load_samples
 from d_running.harness import plain_program
+from d_running.mutants import MutantsConfig
 from d_running.oracles import java_oracle
 from d_running.oracles.java_oracle import has_jdk
 from util.errors import BenchmarkError
@@ -203,7 +204,7 @@ def test_a_second_build_writes_the_same_and_removes_what_is_gone(built, source, 
 
 def test_the_python_oracle_needs_no_jdk(source, tmp_path, monkeypatch):
     monkeypatch.setattr(build_kecode, "has_jdk", lambda: False)
-    monkeypatch.setattr(build_kecode, "java_version", lambda: "")
+    monkeypatch.setattr(build_report, "java_version", lambda: "")
     report = build(source, tmp_path, "python")
     samples = by_id(report)
     assert report["java"] == "not run, there is no JDK here" and report["not_compared"] == len(SAMPLES)
@@ -240,3 +241,34 @@ def test_a_right_translation_passes(built, tmp_path):
         (tmp_path / "translation.d").write_text(plain_program(programs[name], function))
         subprocess.run(["ldc2", "-O0", "translation.d"], cwd=tmp_path, check=True)
         assert subprocess.run([tmp_path / "translation"], capture_output=True, text=True, check=True).stdout == "#Results:2, 2\n"
+
+
+@needs_jdk
+def test_a_benchmark_of_another_language_pair_holds_the_sets_own_functions_and_says_which_are_solved(source, tmp_path, monkeypatch):
+    some = {name: (source / f"java/{name}.java", source / f"python/{name}.py") for name in ("AGREES", "HALVES", "SORTS", "WRAPS")}
+    monkeypatch.setattr(build_kecode, "gold_pairs", lambda _: (some, []))
+    report = build(source, tmp_path / "out", config=MutantsConfig(cache_dir=tmp_path / "cache"), pair="java-python")
+    assert report["reference"] == {
+        "solved": 2,
+        "not_solved": [
+            {"id": "HALVES", "error": "Correctness", "message": "0 of 2 tests passed"},  # its Python does not change the argument
+            {"id": "WRAPS", "error": "Correctness", "message": "1 of 2 tests passed"},
+        ],
+    }
+    assert "the reference solves 2 of the 4 samples kept" in summary(report) and "Not solved by the reference: 2" in summary(report)
+    samples = load_samples(tmp_path / "out/kecode.csv", pair="java-python")
+    assert samples == load_samples(tmp_path / "out/originals", tmp_path / "out/python_with_params", "java-python")
+    assert {sample.name: sample.gold for sample in samples}["AGREES"] == "def f_filled ( a ) :\n    return a // 2\n"
+    with pytest.raises(BenchmarkError, match="has no column d_with_params .*, or another --language_pair"):
+        load_samples(tmp_path / "out/kecode.csv")
+
+
+@needs_jdk
+@pytest.mark.skipif(not shutil.which("ldc2"), reason="needs ldc2")
+def test_the_reference_solves_what_is_kept(source, tmp_path, monkeypatch):
+    some = {name: (source / f"java/{name}.java", source / f"python/{name}.py") for name in ("HALVES", "SORTS", "INPUT")}
+    monkeypatch.setattr(build_kecode, "gold_pairs", lambda _: (some, []))
+    report = build(source, tmp_path / "out", config=MutantsConfig(cache_dir=tmp_path / "cache"))
+    assert report["reference"] == {"solved": 3, "not_solved": []}
+    report = build(source, tmp_path / "out", config=MutantsConfig(cache_dir=tmp_path / "cache", d_compiler="nowhere"))
+    assert "No D compiler found" in report["reference"]["not_tried"] and "was not tried: No D compiler found" in summary(report)

@@ -11,8 +11,10 @@ import pytest
 from d_running import sandbox
 from d_running.dataset import Sample
 from d_running.harness import shared_program
+from d_running.language_pairs import language_pair
 from d_running.unit_test import UnitTestConfig, read_results, run_unit_tests
-from tests.d_running.hostile import AT_RUN_TIME, CHEATS, HOSTILE, MAY_PASS, NEEDS_ISOLATION, ONE, RIGHT
+from tests.d_running import hostile_python
+from tests.d_running.hostile import AT_RUN_TIME, CHEATS, FAILS, HOSTILE, MAY_PASS, NEEDS_ISOLATION, ONE, RIGHT
 
 pytestmark = pytest.mark.skipif(shutil.which("ldc2") is None, reason="needs the D compiler ldc2")
 
@@ -28,7 +30,7 @@ LIMITED = ["ignores_signals", "takes_memory", "takes_a_huge_stack", "prints_endl
 def judge(folder: Path, cases: dict[str, tuple[str, str]], **options):
     (folder / "translations").mkdir(parents=True)
     for name, (_, function) in cases.items():
-        (folder / "translations" / f"{name}.d").write_text(function)
+        language_pair(options.get("language_pair", "java-d")).file(folder / "translations", name).write_text(function)
     samples = [Sample(name, "", program) for name, (program, _) in cases.items()]
     options = {"run_limit": 1, "compile_limit": 1, "cache_dir": folder / "cache"} | options
     return {result.name: result for result in run_unit_tests(folder / "translations", samples, folder / "out", UnitTestConfig(**options))}
@@ -129,7 +131,7 @@ def test_a_compiler_sees_and_writes_only_its_folder(tmp_path, isolated):
 @pytest.mark.parametrize("fast", [False, True])
 def test_no_cheat_passes(tmp_path, fast):
     names = ["leaves_early", "writes_the_verdict", "says_it_was_not_loaded", "prints_the_score", "runs_after_main"]
-    cases = CHEATS | {name: (ONE, HOSTILE[name]) for name in names} | HONEST
+    cases = CHEATS | FAILS | {name: (ONE, HOSTILE[name]) for name in names} | HONEST
     results = judge(tmp_path, cases, fast_judge=fast)
     assert {name for name, result in results.items() if result.success} == {name for name in HONEST if name != "wrong"}
     assert results["wrong"].description == "1 of 2 tests passed"
@@ -137,7 +139,18 @@ def test_no_cheat_passes(tmp_path, fast):
 
 @CONFINES
 def test_what_a_plain_verdict_does_not_stop(tmp_path):
-    assert all(result.success for result in judge(tmp_path, CHEATS, plain_verdict=True).values())
+    results = judge(tmp_path, CHEATS | FAILS, plain_verdict=True)
+    assert {name for name, result in results.items() if result.success} == CHEATS.keys()
+
+
+@CONFINES
+def test_hostile_python_fails_and_leaves_nothing_behind(tmp_path, capfd, leaves_nothing):
+    names = [*[*hostile_python.AT_RUN_TIME][::5], "stderr_flood", "kills_parent", "changes_job"]
+    honest = {f"honest{i}": (hostile_python.ONE, f"{hostile_python.RIGHT}# {i}\n") for i in range(3)}
+    cases = {name: (hostile_python.ONE, hostile_python.AT_RUN_TIME[name]) for name in names} | hostile_python.CHEATS | honest
+    results = judge(tmp_path, cases, language_pair="java-python")
+    assert {name for name, result in results.items() if result.error in ("No", "Exception", "NotJudged")} == honest.keys()
+    assert "Results" not in capfd.readouterr().out and "\x1b" not in "".join(result.description for result in results.values())
 
 
 @CONFINES

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d_running.d_source import first_function, mask_opaque, rename
-from d_running.translate import d_function
+from d_running.translate import function_of
 
 OPAQUE = [
     "// }\n",
@@ -111,7 +111,7 @@ def test_fences_are_not_code():
         f"The Java code\n```java\nint x = 3;\n```\n  ```d\n{function}",
     ):
         assert first_function(answer) == ("solution", function)
-        assert d_function(answer) == function.replace("solution", "f_filled") + "\n"
+        assert function_of(answer) == function.replace("solution", "f_filled") + "\n"
 
 
 def test_a_function_may_be_one_expression():
@@ -125,7 +125,7 @@ NONE += ["int solution(int n) { return '{; }", 'int solution() { auto s = q"(; }
 @pytest.mark.parametrize("answer", NONE)
 def test_an_answer_without_a_whole_function_has_none_and_is_kept(answer):
     assert first_function(answer) is None
-    assert d_function(answer).strip() == answer.replace("solution", "f_filled")
+    assert function_of(answer).strip() == answer.replace("solution", "f_filled")
 
 
 @given(st.text("{}()[];'\"`/+*q\\\n rx.:inout sf", max_size=60))

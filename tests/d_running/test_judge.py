@@ -83,8 +83,8 @@ def test_answers_are_extracted_and_counted(folder, caplog):
     assert sorted(texts) == sorted(SAMPLES[:-1])
     assert texts["GOOD"] == texts["NAMED"] == ANSWERS["NAMED.d"] + "\n"
     said = " ".join(caplog.messages)
-    assert "6 answers: 5 hold a D function." in said
-    assert "1 answers hold no whole D function and will fail, first CUT.txt." in said
+    assert "6 answers: 5 hold a function." in said
+    assert "1 answers hold no whole function and will fail, first CUT.txt." in said
     assert "1 answers begin with a function that is not named solution or f_filled and will fail, first OTHER.d: identity." in said
 
 

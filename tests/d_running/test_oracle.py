@@ -1,10 +1,16 @@
 """The oracles run the real compilers and Python, agree with each other, and hold what a function does to itself."""
 
 import math
+import os
 import re
 import shutil
 import struct
 import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -215,3 +221,34 @@ def test_python_reads_and_starts_nothing(tmp_path):
 def test_python_gets_fresh_inputs_for_every_call():
     function = PythonFunction("def f_gold(a, b):\n a.append(b)\n return a\n", "f_gold", [[[1], "x"], [[1.5], math.inf]])
     assert outcome(python_results([function])[0]) == "[[1, 'x'], [1.5, inf]]"
+
+
+@pytest.mark.slow
+@needs_jdk
+def test_java_ends_with_the_process_that_started_it_however_that_ends(tmp_path):
+    endless = "JavaMethod('class A { static int f_gold(int n) { while (true) { } } }', 'A', 'f_gold', [[1]])"
+    code = f"from d_running.oracles.java_oracle import *\njava_results([{endless}])"
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        wait_for(lambda: java_in(tmp_path))
+    finally:
+        process.kill()
+        process.wait()
+    wait_for(lambda: not java_in(tmp_path))
+
+
+def java_in(folder: Path) -> list[str]:
+    """The drivers that run in a folder below ``folder``."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder) in str((process / "cwd").readlink()) and b"JavaOracle\0jobs" in (process / "cmdline").read_bytes():
+                found.append(process.name)
+    return found
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,5 +1,5 @@
 from d_running.java_text import natural_java
-from d_running.prompt import INSTRUCTION, benchmark_prompt
+from d_running.prompt import benchmark_prompt, instruction
 from tests.tiny import tiny_tokenizer
 
 LLAMA = "{{ bos_token }}{% for message in messages %}[INST] {{ message['content'] }} [/INST]{% endfor %}"
@@ -35,8 +35,8 @@ PUBLISHED = """```int solution (int limit) {
 def test_the_originals_prompt_is_that_of_its_published_requests():
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = LLAMA
-    assert benchmark_prompt(tokenizer, TOKENISED, "original") == f"<s>[INST] {INSTRUCTION}\n{PUBLISHED}"
+    assert benchmark_prompt(tokenizer, TOKENISED, "original") == f"<s>[INST] {instruction()}\n{PUBLISHED}"
     natural = benchmark_prompt(tokenizer, TOKENISED)
-    assert natural == f"<s>[INST] {INSTRUCTION}\n```java\n{natural_java(TOKENISED)}\n``` [/INST]```d\n"
+    assert natural == f"<s>[INST] {instruction()}\n```java\n{natural_java(TOKENISED)}\n``` [/INST]```d\n"
     tokenizer.chat_template = LLAMA.replace("[/INST]", "[/INST]\n")
     assert benchmark_prompt(tokenizer, "int solution() {}", "original").endswith("[/INST]\n```d")

@@ -97,7 +97,7 @@ def test_files_are_sorted_complete_and_name_no_temporary_path(honest):
 def test_a_known_program_is_not_judged_again(honest, monkeypatch):
     folder, results = honest
     before = (folder / "out" / "results.json").read_bytes()
-    monkeypatch.setattr("d_running.unit_test.Judge", None)
+    monkeypatch.setattr("d_running.language_pairs.java_d.Judge", None)
     assert judge(folder, {name: (program, function) for name, (program, function, _, _) in HONEST.items()}) == results
     assert (folder / "out" / "results.json").read_bytes() == before
 

@@ -24,5 +24,5 @@ def test_the_table_has_means_and_a_harmonic_score():
     before, after = (
         {kind: {"success": value, "magnitude": value / 2} for kind in ("efficacy", "paraphrase", "neighbourhood")} for value in (0.5, 1.0)
     )
-    lines = table([{"before": before, "ROME": after}] * 3).splitlines()
+    lines = table([{"none": before, "ROME": after}] * 3).splitlines()
     assert lines[2].split()[:2] == ["none", "50.0"] and lines[3].split()[:2] == ["ROME", "100.0"]

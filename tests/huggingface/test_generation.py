@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from huggingface import drafts
+from huggingface.architectures import layers_of
 from huggingface.drafts import DraftedGeneration
 from huggingface.generation import greedy_generate, sample_texts
 from huggingface.tokenization import encode, pad
@@ -77,9 +79,9 @@ def test_drafts_change_nothing(family):
     model = tiny_model(family)
     plain = greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="never")
     half = [answer[: len(answer) // 2] + " wrong from here" for answer in plain]
-    for drafts in (plain, half, plain[::-1], ["", *half[1:]], [answer * 2 for answer in plain]):
+    for guesses in (plain, half, plain[::-1], ["", *half[1:]], [answer * 2 for answer in plain]):
         for batch_size in (1, 4):
-            assert greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="never", batch_size=batch_size, drafts=drafts) == plain
+            assert greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="never", batch_size=batch_size, drafts=guesses) == plain
 
 
 @pytest.mark.slow
@@ -92,6 +94,34 @@ def test_answers_are_remembered_as_drafts(tmp_path):
     assert DraftedGeneration(edited, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == greedy_generate(edited, TOKENIZER, PROMPTS)
     (tmp_path / "drafts.json").write_text("half")
     assert DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == first
+
+
+@pytest.mark.parametrize("family", ["Llama", "GPT2", "Gemma2"])
+def test_drafts_that_are_read_from_a_layer_on_change_nothing(family, tmp_path, monkeypatch):
+    model = tiny_model(family, seed=3)  # whose answers are text
+    last = len(layers_of(model)) - 1
+    written: list[str] = []
+
+    def write(model, tokenizer, prompts, **options):
+        written.extend(prompts)
+        return greedy_generate(model, tokenizer, prompts, max_new_tokens=8, **options)
+
+    monkeypatch.setattr(drafts, "MAX_NEW_TOKENS", 8)
+    monkeypatch.setattr(drafts, "greedy_generate", write)
+
+    def answers():
+        written.clear()
+        return DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 3, last)(PROMPTS)
+
+    plain = answers()
+    for _ in range(2):  # reading the layers below, and then what was kept of them
+        assert answers() == plain and len(written) < len(PROMPTS)
+    for layer in (last, 0):  # an edit where it is expected, and one below
+        with torch.no_grad():
+            for weight in layers_of(model)[layer].parameters():
+                weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+        edited = greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=8)
+        assert answers() == edited != plain
 
 
 @pytest.mark.parametrize("family", ["Llama", "GPT2"])

@@ -1,0 +1,134 @@
+"use strict";
+/* The page of an edit's neurons: an overview, then a card for each: where it fires, what it writes, what the edit is without it. */
+
+const root = document.getElementById("page");
+const SHOWN = 6;
+
+function number(value, digits = 3) {
+  return value === 0 ? "0" : Math.abs(value) < 0.001 ? value.toExponential(1) : String(Number(value.toPrecision(digits)));
+}
+
+function times(count, what) { return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`; }
+
+/** A line of tokens, each shaded by its activation; the tip of a token says the activation. */
+function tokens({ tokens: pieces, values, focus }, most) {
+  return element("div", { class: "context" }, pieces.map((piece, index) => {
+    const share = Math.min(1, Math.abs(values[index]) / (most || 1));
+    const shade = values[index] ? `background: color-mix(in srgb, var(--${values[index] > 0 ? "fires" : "negative"}) ${Math.round(100 * share)}%, transparent)` : null;
+    const shown = piece.replace(/\n/g, "↵\n").replace(/\t/g, "⇥");
+    return element("span", { class: index === focus ? "focus" : null, style: shade, title: number(values[index]) }, shown || " ");
+  }));
+}
+
+function spelled(token) { return token.replace(/ /g, "␣").replace(/\n/g, "↵").replace(/\t/g, "⇥"); }
+
+function promotedList(title, entries) {
+  return element("div", {}, element("div", { class: "kicker" }, title),
+    element("ol", { class: "promoted" }, entries.map(([token, value]) =>
+      element("li", {}, element("code", {}, spelled(token)), element("span", { class: "numbers muted" }, `${value > 0 ? "+" : "−"}${number(Math.abs(value))}`)))));
+}
+
+function histogramOption(neuron) {
+  const { edges, counts } = neuron.histogram;
+  const bars = counts.map((count, index) => [(edges[index] + edges[index + 1]) / 2, count || null, edges[index], edges[index + 1]]);
+  return () => ({
+    height: 130,
+    grid: { left: 44, right: 14, top: 14, bottom: 34 },
+    xAxis: axis({ type: "value", min: edges[0], max: edges[edges.length - 1], name: "activation", nameLocation: "middle", nameGap: 20, splitLine: { show: false },
+      axisLabel: { fontSize: 11, formatter: (value) => number(value) } }),
+    yAxis: axis({ type: "log", name: "", min: 0.7, axisLabel: { fontSize: 11, formatter: (value) => (value < 1 ? "" : value.toLocaleString("en")) }, splitNumber: 2 }),
+    tooltip: { formatter: ({ value }) => tip(times(value[1], "token"), `activation ${number(value[2])} to ${number(value[3])}`) },
+    series: [{ type: "bar", data: bars, barWidth: "92%", itemStyle: { color: colour("fires") },
+      markLine: !neuron.key ? undefined : { symbol: "none", silent: true, lineStyle: { color: colour("text"), type: "dashed" },
+        label: { formatter: "at the edit", color: colour("text"), fontSize: 11, position: neuron.key > (edges[0] + edges[edges.length - 1]) / 2 ? "insideEndTop" : "end" },
+        data: [{ xAxis: Math.max(edges[0], Math.min(neuron.key, edges[edges.length - 1])) }] } }],
+  });
+}
+
+function overviewOption(neurons) {
+  const series = (name, own, value) => ({
+    type: "bar", name, data: neurons.map(value), itemStyle: { color: colour(own), borderRadius: [0, 2, 2, 0] },
+    label: { show: true, position: "right", color: colour("muted"), fontSize: 11, formatter: ({ value: share }) => percent(share) },
+  });
+  return (narrow) => ({
+    height: neurons.length * 46 + 46,
+    grid: { left: 62, right: 58, top: narrow ? 50 : 28, bottom: 4 },
+    legend: { top: 0, left: 0, textStyle: { color: colour("muted") }, orient: narrow ? "vertical" : "horizontal" },
+    xAxis: axis({ type: "value", axisLabel: { show: false }, splitLine: { show: false } }),
+    yAxis: axis({ type: "category", inverse: true, data: neurons.map((one) => `#${one.feature}`), axisLabel: { color: colour("text"), fontSize: 13 }, axisLine: { show: false } }),
+    tooltip: { formatter: ({ seriesName, name, value }) => tip(name, `${seriesName}: ${percent(value)}`) },
+    series: [series("share of the change of v", "series-1", (one) => one.share_of_value), series("share of ΔW's squared norm", "unchanged", (one) => one.share_of_norm)],
+  });
+}
+
+function written({ written: count, contexts, nll }) { return `${count} of ${contexts}, NLL ${number(nll)}`; }
+
+function facts(neuron) {
+  const { before, after } = data.likelihood;
+  return element("ul", { class: "tiles" }, [
+    tile("At the edit", number(neuron.key), neuron.active ? `number ${neuron.rank} of ${data.n_features} in strength` : `below the lim ${data.lim}: not active`),
+    tile("Fires", neuron.fired ? percent(neuron.frequency, neuron.frequency < 0.01 ? 2 : 1) : "never",
+      neuron.fired ? `of tokens; at most ${number(neuron.most)}` : `in ${times(data.texts.n_tokens, "token")}`),
+    tile("Change of v", percent(neuron.share_of_value), `${percent(neuron.share_of_norm)} of ΔW's squared norm`),
+    ...(neuron.without ? [
+      tile("Without it", `${neuron.without.written} of ${neuron.without.contexts}`, `contexts are continued rightly, ${after.written} with it (NLL ${number(after.nll)} to ${number(neuron.without.nll)})`),
+      tile("It alone", `${neuron.alone.written} of ${neuron.alone.contexts}`, `contexts are continued rightly, ${before.written} before the edit (NLL ${number(before.nll)} to ${number(neuron.alone.nll)})`),
+    ] : []),
+  ]);
+}
+
+function contexts(neuron) {
+  if (!neuron.fired) return element("p", { class: "never" }, `It fires at none of the ${times(data.texts.n_tokens, "token")} of these texts, so there is no context to show.`);
+  const bands = [{ title: "strongest", examples: neuron.strongest, tokens: null }, ...neuron.bands.map((band) => ({ title: `${number(band.low, 2)} to ${number(band.high, 2)}`, ...band }))];
+  const list = element("div", { class: "contexts" });
+  const tabs = bands.map((band, index) => element("button", { class: "tab", click: () => show(index) }, band.title));
+  const show = (index) => {
+    tabs.forEach((tab, other) => tab.setAttribute("aria-pressed", String(other === index)));
+    const { examples, tokens: count } = bands[index];
+    fill(list, count === null ? null : element("p", { class: "kicker" }, count ? `${times(count, "token")} in this band; ${times(examples.length, "example")}, drawn evenly` : "no token in this band"),
+      examples.slice(0, SHOWN).map((example) => tokens(example, neuron.most)),
+      examples.length > SHOWN ? element("button", { class: "tab", click: (event) => event.target.replaceWith(...examples.slice(SHOWN).map((example) => tokens(example, neuron.most))) },
+        `${examples.length - SHOWN} more`) : null);
+  };
+  show(0);
+  return [element("div", { class: "tabs", role: "group", "aria-label": "bands of activation" }, tabs), list];
+}
+
+function card(neuron) {
+  const histogram = neuron.fired ? element("div", { class: "chart", role: "img", "aria-label": `how often neuron ${neuron.feature} has which activation` }) : null;
+  const made = element("section", { class: "card", id: `neuron-${neuron.feature}` },
+    element("h3", {}, `#${neuron.feature}`, element("span", { class: "muted" }, neuron.active ? " active" : " inactive")),
+    facts(neuron),
+    element("div", { class: "columns" },
+      element("div", {}, element("div", { class: "kicker" }, "Activations, in tokens"), histogram ?? element("p", { class: "muted" }, "never fires")),
+      element("div", { class: "writes" },
+        promotedList("promotes, before", neuron.promoted.before.promotes), promotedList("promotes, after", neuron.promoted.after.promotes),
+        promotedList("suppresses, before", neuron.promoted.before.suppresses), promotedList("suppresses, after", neuron.promoted.after.suppresses))),
+    element("div", { class: "kicker" }, "In the request"), tokens(neuron.at_the_edit, neuron.most || Math.abs(neuron.key)),
+    element("div", { class: "kicker contexts-title" }, "In the texts"), contexts(neuron));
+  return [made, histogram && (() => draw(histogram, histogramOption(neuron)))];
+}
+
+const active = data.neurons.filter((one) => one.active);
+const inactive = data.neurons.filter((one) => !one.active);
+const overview = element("div", { class: "chart", id: "overview" });
+const cards = [...active, ...inactive].map(card);
+const { before, after } = data.likelihood;
+fill(root,
+  element("div", { class: "kicker" }, `neurons of an edit of layer ${data.layer}`),
+  element("h1", {}, data.title),
+  element("p", { class: "lead" }, `${data.columns} of ${data.n_features} columns are active at lim ${data.lim} and carry ${percent(data.carried)} of what the whole update adds to v. `
+    + `With them the model continues ${after.written} of the request's ${after.contexts} contexts rightly, before ${before.written}.`),
+  element("p", { class: "muted" }, "The target is ", element("code", {}, data.target.trim()), `. A neuron is a ${data.kind}; it was watched in ${times(data.texts.n_texts, "text")} `
+    + `(${times(data.texts.n_tokens, "token")}) of ${data.texts.name}, ${data.threshold ? `and fires where its activation is at least ${number(data.threshold)} in size` : "and fires where its activation is above 0"}.`),
+  element("h2", {}, `The ${active.length === 1 ? "strongest neuron" : `${active.length} strongest neurons`} of the edit`),
+  overview,
+  element("nav", { class: "tabs", "aria-label": "neurons" }, data.neurons.map((one) => element("a", { class: "tab", href: `#neuron-${one.feature}` }, `#${one.feature}${one.active ? "" : " (inactive)"}`))),
+  legend([["fires", data.neurons.some((one) => one.at_the_edit.values.some((value) => value < 0)) ? "positive activation" : "activation, up to the neuron's largest"],
+    ...(data.threshold ? [["negative", "negative activation"]] : [])]),
+  cards.slice(0, active.length).map(([made]) => made),
+  inactive.length ? [element("h2", {}, "For contrast: neurons that are not active at the edit"), element("p", { class: "muted" }, "Drawn at random among all that are not."),
+    cards.slice(active.length).map(([made]) => made)] : null);
+draw(overview, overviewOption(active), ({ dataIndex }) => { location.hash = `neuron-${active[dataIndex].feature}`; });
+cards.forEach(([, drawHistogram]) => drawHistogram?.());
+if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
