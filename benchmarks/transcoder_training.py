@@ -1,35 +1,40 @@
-"""Training a TopK transcoder: ours against EleutherAI's sparsify and a plain dense implementation, same activations, same tokens.
+"""Training a TopK transcoder on what a real model's MLP reads and writes: ours at its defaults against EleutherAI's sparsify.
 
-``python -m benchmarks.transcoder_training`` (sparsify: ``pip install eai-sparsify``; without it that side is left out)
+``python -m benchmarks.transcoder_training --MODEL_NAME data/demo/model --layer_num 2 --dataset data/demo/texts.jsonl``
+(sparsify: ``pip install eai-sparsify``; without it that side is left out)
 
-Speed is tokens per second of processor time, so that other work on the machine changes little; quality is the fraction of variance
-unexplained on tokens that nobody was trained on. Activations are made up: sums of a few out of many directions, as in a model's residual
-stream, and the targets the same sums of other directions. Everything is float32. Ours and the dense side have one recipe and the same
-weights at the start; sparsify has its own start, and its default optimizer (signed momentum, schedule-free) or Adam with our schedule and
-a third of our rate: at the default it is better with 1e-3 than with 3e-3.
+Every side trains on the same batches, step by step in turn, so that what else the machine does hits all of them. Speed is tokens per second of
+processor time; quality is the fraction of variance unexplained (FVU) on texts that nobody was trained on, at equal tokens, and then at equal
+processor time: a rival is trained again, for as many tokens as it gets through in the time that ours took. sparsify runs with its default
+optimizer (signed momentum, schedule-free) at its default rate and at others, of which the best counts; ours has no setting but its defaults.
+``--dense`` adds our recipe in plain dense autograd.
 """
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear
-from tqdm import tqdm
 
+from huggingface.load import load_model_and_tokenizer
+from huggingface.tokenization import encode
+from sae_training.activations import MLPActivations, collect_mlp_activations
 from sae_training.config import Recipe
 from sae_training.evaluation import FitMeter
-from sae_training.trainer import LayerTrainer, default_learning_rate, learning_rate
+from sae_training.trainer import LayerTrainer, learning_rate, shuffled_batches
 from util.cli import ArgumentParser, run_main
+from util.errors import UserError
+from util.files import write_atomically
+from util.progress import Progress
+from util.texts import Texts
 
-WIDTH, EXPANSION, K, BATCH = 512, 32, 32, 1024
-CONCEPTS, ACTIVE, NOISE = 4096, 20, 0.02
-TEST_TOKENS, WARM_UP_STEPS = 4096, 3
-
-Pair = tuple[Float[Tensor, "token width"], Float[Tensor, "token width"]]
+TEST_SHARE, TEST_BATCH, WARM_UP_STEPS, SAMPLE = 0.05, 2048, 3, 20_000
+RATES = (1 / 3, 1.0, 3.0)
+"""sparsify's rate, as shares of its default."""
 
 
 class Side(NamedTuple):
@@ -39,35 +44,21 @@ class Side(NamedTuple):
     predict: Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-def make_activations(n_tokens: int, seed: int) -> Pair:
-    """Inputs and outputs with about ``ACTIVE`` of ``CONCEPTS`` directions each, frequent and rare ones, far from mean zero."""
-    generator = torch.Generator().manual_seed(0)
-    read, write = (torch.nn.functional.normalize(torch.randn(CONCEPTS, WIDTH, generator=generator), dim=1) for _ in range(2))
-    shift = torch.randn(2, WIDTH, generator=generator)
-    generator.manual_seed(seed)
-    frequency = 1 / torch.arange(10, CONCEPTS + 10)
-    chosen = torch.multinomial(frequency.expand(n_tokens, -1), ACTIVE, generator=generator)
-    strengths = torch.empty(n_tokens, ACTIVE).exponential_(generator=generator) + 0.5
-    sums = [torch.nn.functional.embedding_bag(chosen, table, per_sample_weights=strengths, mode="sum") for table in (read, write)]
-    x, y = (part + offset + NOISE * torch.randn(part.shape, generator=generator) for part, offset in zip(sums, shift))
-    return x, y
-
-
-def ours(recipe: Recipe, sample: Pair) -> Side:
+def ours(recipe: Recipe, sample: MLPActivations) -> Side:
     """The trainer of this project."""
     trainer = LayerTrainer(recipe, *sample)
+
+    def step(x: Tensor, y: Tensor) -> None:
+        trainer.train_step(x, y, report=False)
 
     def predict(x: Tensor) -> tuple[Tensor, Tensor]:
         exported = trainer.export()
         return exported(x), exported.encode(x)
 
-    def step(x: Tensor, y: Tensor) -> None:
-        trainer.train_step(x, y, report=False)
-
     return Side(step, predict)
 
 
-def dense(recipe: Recipe, sample: Pair) -> Side:
+def dense(recipe: Recipe, sample: MLPActivations) -> Side:
     """The same recipe in plain autograd: features in a dense matrix, every product dense. Frozen; nothing here is to become faster."""
     trainer = LayerTrainer(recipe, *sample)
     start = trainer.transcoder
@@ -99,8 +90,11 @@ def dense(recipe: Recipe, sample: Pair) -> Side:
     return Side(step, predict)
 
 
-def sparsify(recipe: Recipe, sample: Pair, own_optimizer: bool) -> Side:
-    """sparsify's coder and loss as its trainer uses them: biases from the first activations, the loss is the batch's FVU.
+def sparsify(recipe: Recipe, sample: MLPActivations, rate: float) -> Side:
+    """sparsify's coder, loss and optimizer as its trainer uses them: biases from the first activations, the loss is the batch's FVU.
+
+    Args:
+        rate: of learning, as a share of its default.
 
     Raises:
         ImportError: if it is not installed.
@@ -111,98 +105,143 @@ def sparsify(recipe: Recipe, sample: Pair, own_optimizer: bool) -> Side:
     from sparsify.sparse_coder import SparseCoder
 
     torch.manual_seed(recipe.seed)
-    rate = recipe.lr or default_learning_rate(recipe, WIDTH)
-    coder = SparseCoder(WIDTH, SparseCoderConfig(expansion_factor=EXPANSION, k=recipe.k, transcode=True))
+    coder = SparseCoder(sample.inputs.shape[1], SparseCoderConfig(expansion_factor=recipe.expansion_factor, k=recipe.k, transcode=True))
     with torch.no_grad():
-        coder.encoder.bias.copy_(-sample[0].mean(0) @ coder.encoder.weight.T)
-        coder.b_dec.copy_(sample[1].mean(0))
-    if own_optimizer:
-        optimizer = ScheduleFreeWrapper(SignSGD(coder.parameters(), lr=5e-3 / (coder.num_latents / 2**14) ** 0.5), momentum=0.95)
-        optimizer.train()
-    else:
-        optimizer = torch.optim.Adam(coder.parameters(), lr=rate, fused=True)
-    done = 0
+        coder.encoder.bias.copy_(-sample.inputs.mean(0) @ coder.encoder.weight.T)
+        coder.b_dec.copy_(sample.outputs.mean(0))
+    optimizer = ScheduleFreeWrapper(SignSGD(coder.parameters(), lr=rate * 5e-3 / (coder.num_latents / 2**14) ** 0.5), momentum=0.95)
+    optimizer.train()
 
     def step(x: Tensor, y: Tensor) -> None:
-        nonlocal done
-        if not own_optimizer:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, done, rate) / 3
         coder(x, y).fvu.backward()
         optimizer.step()
         optimizer.zero_grad()
-        done += 1
 
     def predict(x: Tensor) -> tuple[Tensor, Tensor]:
-        if own_optimizer:
-            optimizer.eval()
+        optimizer.eval()
         out = coder(x)
-        features = torch.zeros(len(x), coder.num_latents).scatter(1, out.latent_indices, out.latent_acts)
-        return out.sae_out, features
+        return out.sae_out, torch.zeros(len(x), coder.num_latents).scatter(1, out.latent_indices, out.latent_acts)
 
     return Side(step, predict)
 
 
 class Measured(NamedTuple):
-    """Tokens per second of processor time and of the clock, and the fit on unseen tokens."""
+    """A side's tokens per second of processor time, and its fit on unseen tokens."""
 
     per_cpu_second: float
-    per_second: float
     fvu: float
-    l0: float
+    dead: float
 
 
-def race(sides: dict[str, Side], batches: Iterable[Pair], steps: int, test: Pair) -> dict[str, Measured]:
-    """Train all sides on the same batches, turn by turn, so that what else the machine does hits all of them."""
-    cpu, wall = dict.fromkeys(sides, 0.0), dict.fromkeys(sides, 0.0)
-    for number, (x, y) in enumerate(tqdm(batches, total=steps, disable=None)):
+def race(sides: dict[str, Side], train: MLPActivations, test: MLPActivations, recipe: Recipe, steps: int) -> dict[str, Measured]:
+    """Train all sides for ``steps`` on the same batches, and measure them."""
+    cpu = dict.fromkeys(sides, 0.0)
+    batches = shuffled_batches(len(train.inputs), recipe.train_batch_size, recipe.seed)
+    for number in Progress(range(steps), desc=f"{', '.join(sides)}", leave=False):
+        rows = next(batches)
+        x, y = train.inputs[rows].float(), train.outputs[rows].float()
         for name, side in sides.items():
-            started, clock = time.process_time(), time.perf_counter()
+            started = time.process_time()
             side.step(x, y)
             if number >= WARM_UP_STEPS:
                 cpu[name] += time.process_time() - started
-                wall[name] += time.perf_counter() - clock
-    tokens, results = (steps - WARM_UP_STEPS) * BATCH, {}
+    results, tokens = {}, (steps - WARM_UP_STEPS) * recipe.train_batch_size
     for name, side in sides.items():
-        meter = FitMeter(WIDTH * EXPANSION)
+        meter = FitMeter(recipe.expansion_factor * train.inputs.shape[1])
+        fired = torch.zeros_like(meter.fired)
         with torch.no_grad():
-            for x, y in zip(test[0].split(BATCH), test[1].split(BATCH)):
-                prediction, features = side.predict(x)
-                meter.add(prediction, y, features)
-        results[name] = Measured(tokens / cpu[name], tokens / wall[name], meter.fvu, meter.l0)
+            for x, y in zip(test.inputs.split(TEST_BATCH), test.outputs.split(TEST_BATCH)):
+                prediction, features = side.predict(x.float())
+                meter.add(prediction, y.float(), features)
+            # Features that are rare look dead on few tokens.
+            for x in train.inputs[: 4 * SAMPLE].split(TEST_BATCH):
+                fired += (side.predict(x.float())[1] != 0).sum(0)
+        dead = ((meter.fired + fired) == 0).double().mean().item()
+        results[name] = Measured(tokens / cpu[name], meter.fvu, dead)
     return results
+
+
+def activations_of(name: str, layer: int, dataset: str, tokens: int, path: Path | None) -> tuple[MLPActivations, MLPActivations]:
+    """Activations to train on, and of other texts to measure on; float16 to spare memory.
+
+    Args:
+        path: where they are kept, if anywhere.
+
+    Raises:
+        UserError: if there are too few texts.
+    """
+    if path is not None and path.exists():
+        saved = torch.load(path, weights_only=True)
+        return MLPActivations(*saved["train"]), MLPActivations(*saved["test"])
+    model, tokenizer = load_model_and_tokenizer(name, "cpu")
+    texts: list[str] = []
+    found = 0
+    for text in Texts(dataset).read():
+        texts.append(text)
+        found += min(len(encode(tokenizer, text).ids), 1024)
+        if found >= tokens:
+            break
+    n_test = max(1, int(len(texts) * TEST_SHARE))
+    if len(texts) < 2:
+        raise UserError(f"{dataset} has {len(texts)} texts; to train on some and measure on others give more.")
+    parts = {}
+    for part, some in (("test", texts[:n_test]), ("train", texts[n_test:])):
+        x, y = collect_mlp_activations(model, tokenizer, layer, some)
+        parts[part] = MLPActivations(x.half(), y.half())
+    if path is not None:
+        write_atomically(path, lambda file: torch.save({part: tuple(pair) for part, pair in parts.items()}, file))
+    return parts["train"], parts["test"]
+
+
+def compare(recipe: Recipe, train: MLPActivations, test: MLPActivations, steps: int, with_dense: bool) -> list[str]:
+    """The table's lines for one recipe."""
+    sample = MLPActivations(train.inputs[:SAMPLE].float(), train.outputs[:SAMPLE].float())
+    sides = {"ours": ours(recipe, sample)} | ({"dense": dense(recipe, sample)} if with_dense else {})
+    rates = {f"sparsify, rate x {rate:.2g}": rate for rate in RATES}
+    try:
+        sides |= {name: sparsify(recipe, sample, rate) for name, rate in rates.items()}
+    except ImportError as error:
+        sys.stderr.write(f"sparsify is left out: {error}; pip install eai-sparsify brings it.\n")
+    results = race(sides, train, test, recipe, steps)
+    lines, own = [], results["ours"].per_cpu_second
+    for name, found in results.items():
+        timed = ""
+        if name in rates:
+            # As many tokens as it gets through in the time that ours took, from the start.
+            enough = max(WARM_UP_STEPS + 1, round(steps * found.per_cpu_second / own))
+            again = race({name: sparsify(recipe, sample, rates[name])}, train, test, recipe, enough)[name]
+            timed = f"{again.fvu:.4f}"
+        lines.append(
+            f"{train.inputs.shape[1]:5} {train.inputs.shape[1] * recipe.expansion_factor:6} {recipe.k:3}  {name:22} {found.per_cpu_second:11.0f}  "
+            f"{own / found.per_cpu_second:7.2f} x  {found.fvu:.4f}  {timed:>7}  {found.dead:6.1%}"
+        )
+    return lines
 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=40, help=f"steps of {BATCH} tokens (default: 40)")
-    parser.add_argument("--lr", type=float, default=3e-3, help="learning rate of Adam (default: 0.003)")
+    parser.add_argument("--MODEL_NAME", default="data/demo/model", help="model folder or name on the hub (default: %(default)s)")
+    parser.add_argument("--layer_num", type=int, default=2, help="its layer (default: %(default)s)")
+    parser.add_argument("--dataset", default="data/demo/texts.jsonl", help="texts (default: %(default)s)")
+    parser.add_argument("--collected_tokens", type=int, default=600_000, help="at most so many tokens of them (default: %(default)s)")
+    parser.add_argument("--activations", type=Path, help="file that keeps the activations for the next time")
+    parser.add_argument("--total_training_tokens", type=int, default=600_000, help="tokens to train on (default: %(default)s)")
+    parser.add_argument("--expansion_factor", type=int, nargs="*", default=[8, 32], help="features by width (default: 8 32)")
+    parser.add_argument("--k", type=int, nargs="*", default=[16, 32], help="active features a token (default: 16 32)")
+    parser.add_argument("--dense", action="store_true", help="also our recipe in plain dense autograd")
     parser.add_argument("--threads", type=int, default=1, help="threads; with more, waiting for a busy machine counts as work (default: 1)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    steps = max(arguments.steps, WARM_UP_STEPS + 1)
-    recipe = Recipe(
-        expansion_factor=EXPANSION,
-        k=K,
-        lr=arguments.lr,
-        lr_warm_up_steps=5,
-        b_dec_init_method="mean",
-        train_batch_size=BATCH,
-        total_training_tokens=steps * BATCH,
-    )
-    sample = make_activations(8192, seed=1)
-    sides = {"ours": ours(recipe, sample), "dense": dense(recipe, sample)}
-    try:
-        sides["sparsify"] = sparsify(recipe, sample, own_optimizer=True)
-        sides["sparsify, Adam"] = sparsify(recipe, sample, own_optimizer=False)
-    except ImportError as error:
-        sys.stderr.write(f"sparsify is left out: {error}; pip install eai-sparsify brings it.\n")
-    results = race(sides, (make_activations(BATCH, seed=100 + i) for i in range(steps)), steps, make_activations(TEST_TOKENS, seed=2))
-    print(f"d = {WIDTH}, F = {WIDTH * EXPANSION}, k = {K}, {steps * BATCH} tokens, {arguments.threads} threads")  # noqa: T201
-    print("side             tokens/CPU s  tokens/s    ours is     FVU     L0")  # noqa: T201
-    for name, found in results.items():
-        ratio = results["ours"].per_cpu_second / found.per_cpu_second
-        print(f"{name:16} {found.per_cpu_second:12.0f}  {found.per_second:8.0f}  {ratio:8.2f} x  {found.fvu:.4f}  {found.l0:5.1f}")  # noqa: T201
+    source = (arguments.MODEL_NAME, arguments.layer_num, arguments.dataset, arguments.collected_tokens, arguments.activations)
+    train, test = activations_of(*source)
+    head = "    d      F   k  side                    tokens/CPU s     ours is     FVU  at ours' time    dead\n"
+    sys.stdout.write(f"{len(train.inputs)} tokens to draw from, {len(test.inputs)} to measure on, {arguments.threads} threads\n{head}")
+    for factor in arguments.expansion_factor:
+        for k in arguments.k:
+            recipe = Recipe(expansion_factor=factor, k=k, total_training_tokens=arguments.total_training_tokens)
+            for line in compare(recipe, train, test, max(recipe.steps, WARM_UP_STEPS + 1), arguments.dense):
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":

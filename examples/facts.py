@@ -56,7 +56,15 @@ DOCUMENTATION_TOKENS, OWN_TEXTS, OWN_TEXT_TOKENS = 24_000, 128, 96
 """English text for the second moments and the transcoder: of Python's documentation, and written by the model itself."""
 HELD_OUT = 16
 """Of the latter texts, those that the transcoder's fit is measured on."""
-RECIPE = Recipe(expansion_factor=8, activation="topk", k=32, total_training_tokens=400_000)
+RECIPE = Recipe(
+    expansion_factor=8,
+    activation="topk",
+    k=32,
+    total_training_tokens=400_000,
+    encoder_init="transpose",
+    encoder_dtype="float32",
+    dead_feature_window=100,
+)
 LIM = "10%"
 """TCPE's active columns: a feature's activation at the subject is at least this share of the largest."""
 

@@ -39,7 +39,15 @@ from util.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-RECIPE = Recipe(expansion_factor=8, activation="topk", k=48, total_training_tokens=1_000_000)
+RECIPE = Recipe(
+    expansion_factor=8,
+    activation="topk",
+    k=48,
+    total_training_tokens=1_000_000,
+    encoder_init="transpose",
+    encoder_dtype="float32",
+    dead_feature_window=100,
+)
 ENGLISH_TOKENS = 12_000
 
 

@@ -29,7 +29,11 @@ class Recipe:
     jumprelu_bandwidth: float = flag(0.5, "jumprelu: width of the kernel that gives the threshold a gradient")
     skip_connection: bool = flag(False, "add a linear path from input to output")
     decoder_norm: Literal["free", "unit"] = flag("free", "unit: decoder rows keep length 1, and no gradient works along them")
-    encoder_init: Literal["transpose", "kaiming"] = flag("transpose", "the encoder at the start: the decoder's transpose, or random")
+    encoder_init: Literal["auto", "samples", "transpose", "kaiming"] = flag(
+        "auto",
+        "the encoder at the start: samples: each feature takes what one token reads and writes; transpose: the decoder's transpose; kaiming: "
+        "random; auto: samples for topk and batchtopk, else transpose",
+    )
     decoder_init_norm: float = flag(0.1, "length of the decoder rows at the start")
     b_dec_init_method: Literal["geometric_median", "mean", "zeros"] = flag("geometric_median", "input and output biases at the start")
     normalize_activations: Literal["unit_mean_norm", "none"] = flag(
@@ -45,7 +49,7 @@ class Recipe:
     ghost_residual: Literal["output", "input"] = flag(
         "output", "what ghost gradients fit, less the reconstruction: the MLP's output, or its input, as transcoder_circuits has it"
     )
-    dead_feature_window: int = flag(100, "a feature is dead after so many steps without firing")
+    dead_feature_window: int = flag(30, "a feature is dead after so many steps without firing")
     dead_feature_threshold: float = flag(1e-8, "the metrics call a feature dead if it fires on a smaller share of the tokens")
     lr: float | None = flag(
         None, "learning rate of Adam; by default 0.001, and for topk and batchtopk one that falls with the widths (sae_training/trainer.py)"
@@ -59,7 +63,9 @@ class Recipe:
     train_batch_size: int = flag(1024, "tokens of one step")
     accumulation_steps: int = flag(1, "parts in which a step's tokens are computed, to spare memory; batchtopk selects within each")
     total_training_tokens: int = flag(2_000_000, "tokens to train on; a shorter dataset is read again")
-    encoder_dtype: Literal["float32", "bfloat16"] = flag("float32", "topk, batchtopk: type of the encoder's product")
+    encoder_dtype: Literal["auto", "float32", "bfloat16"] = flag(
+        "auto", "topk, batchtopk: type of the encoder's product; auto: bfloat16 on a CPU that has instructions for it, else float32"
+    )
     seed: int = flag(42, "seed of all randomness")
 
     @property

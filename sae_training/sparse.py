@@ -4,6 +4,7 @@ All sums over active features are embedding bags with weights: y_n = sum over th
 D, use kernels of their own for the same).
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,13 @@ GROUPS = 16
 
 DENSE_SHARE = 1 / 40
 """From this share of active features on, the dense product is faster than the bags (512 x 16384 on a CPU)."""
+
+
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether this machine's CPU has instructions for products in bfloat16; without them they are slower than those in float32."""
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 class ActiveFeatures(NamedTuple):

@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 from huggingface.transcoder import JumpReLU, Sites, TopK, Transcoder
 from sae_training.activation_functions import jump_relu, near_threshold
 from sae_training.config import Recipe
-from sae_training.sparse import decode_active, decode_masked, decode_ragged, encode_top_k, largest_of_batch
+from sae_training.sparse import decode_active, decode_masked, decode_ragged, encode_top_k, largest_of_batch, multiplies_bfloat16
 from util.errors import UserError
 
 MEDIAN_STEPS, MEDIAN_TOLERANCE, SMALL = 100, 1e-6, 1e-6
@@ -84,7 +84,8 @@ class TrainableTranscoder(nn.Module):
             raise UserError(f"--k {recipe.k} is more than the {n_features} features; give a smaller one or a larger --expansion_factor.")
         if recipe.matryoshka_widths and recipe.matryoshka_widths[-1] >= n_features:
             raise UserError(f"--matryoshka_widths must be below the {n_features} features, not {recipe.matryoshka_widths[-1]}.")
-        if recipe.encoder_init == "transpose" and d_in != d_out:
+        start = recipe.encoder_init if recipe.encoder_init != "auto" else "samples" if recipe.selects else "transpose"
+        if start == "transpose" and d_in != d_out:
             raise UserError(f"--encoder_init transpose needs equal widths, not {d_in} and {d_out}; give --encoder_init kaiming.")
         if recipe.use_ghost_grads and recipe.ghost_residual == "input" and d_in != d_out:
             raise UserError(f"--ghost_residual input needs equal widths, not {d_in} and {d_out}; give --ghost_residual output.")
@@ -98,12 +99,17 @@ class TrainableTranscoder(nn.Module):
         self.register_buffer("scale_out", scales[1].clone())
         self.register_buffer("steps_since_fired", torch.zeros(n_features, dtype=torch.long))
         self.register_buffer("cut", torch.zeros(()))
-        directions = nn.functional.normalize(torch.randn(n_features, d_out, generator=generator), dim=1)
-        self.W_dec = nn.Parameter(directions * (1.0 if recipe.decoder_norm == "unit" else recipe.decoder_init_norm))
-        if recipe.encoder_init == "kaiming":
+        written = nn.functional.normalize(torch.randn(n_features, d_out, generator=generator), dim=1)
+        if start == "samples":
+            rows = torch.randperm(len(inputs), generator=generator).repeat(-(-n_features // len(inputs)))[:n_features].to(inputs.device)
+            read, written = (nn.functional.normalize(part[rows] - middle, dim=1).cpu() for part, middle in zip((inputs, outputs), centers))
+        elif start == "kaiming":
             bound = (6 / d_in) ** 0.5
-            directions = torch.empty(n_features, d_in).uniform_(-bound, bound, generator=generator)
-        self.W_enc = nn.Parameter(directions.clone())
+            read = torch.empty(n_features, d_in).uniform_(-bound, bound, generator=generator)
+        else:
+            read = written.clone()
+        self.W_enc = nn.Parameter(read)
+        self.W_dec = nn.Parameter(written * (1.0 if recipe.decoder_norm == "unit" else recipe.decoder_init_norm))
         self.b_enc = nn.Parameter(torch.zeros(n_features))
         self.b_dec = nn.Parameter(centers[0].cpu() / scales[0].cpu())
         self.b_dec_out = nn.Parameter(centers[1].cpu() / scales[1].cpu())
@@ -125,7 +131,7 @@ class TrainableTranscoder(nn.Module):
         if recipe.selects:
             features = pre = None
             k = recipe.k if recipe.activation == "topk" else min(SHARE_OF_ONE_TOKEN * recipe.k, len(self.W_dec))
-            active = encode_top_k(centered, self.W_enc, self.b_enc, k, getattr(torch, recipe.encoder_dtype))
+            active = encode_top_k(centered, self.W_enc, self.b_enc, k, self._product_dtype(x.device))
             positive = active.values > 0
             if recipe.activation == "batchtopk":
                 positive &= largest_of_batch(active.values, recipe.k)
@@ -151,6 +157,13 @@ class TrainableTranscoder(nn.Module):
         beside = self.b_dec_out if self.W_skip is None else self.b_dec_out + linear(x, self.W_skip)
         *nested, reconstruction = (part + beside for part in decoded)
         return Output(reconstruction, features, pre, fired, l0, tuple(nested))
+
+    def _product_dtype(self, device: torch.device) -> torch.dtype:
+        """The type of the encoder's product where features are selected."""
+        chosen = self.recipe.encoder_dtype
+        if chosen == "auto":
+            chosen = "bfloat16" if device.type == "cpu" and multiplies_bfloat16() else "float32"
+        return torch.float32 if chosen == "float32" else torch.bfloat16
 
     @torch.no_grad()
     def _note_cut(self, selected: Float[Tensor, " active"]) -> None:

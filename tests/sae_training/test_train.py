@@ -106,7 +106,7 @@ def test_a_broken_training_continues_to_the_same_weights(settings, monkeypatch, 
     ids=["topk", "batchtopk", "skip", "relu", "jumprelu"],
 )
 def test_what_is_saved_computes_what_was_trained(settings, model_folder, recipe):
-    config = settings(**recipe, layer_num=[1])
+    config = settings(**recipe, layer_num=[1], encoder_dtype="float32")
     model, tokenizer = load_model_and_tokenizer(str(model_folder), "cpu")
     training = train_module.Training(config, model, tokenizer)
     training.run()

@@ -99,7 +99,7 @@ def test_the_sparsity_coefficient_of_jumprelu_is_felt():
 def test_batch_top_k_shares_the_features_of_a_step():
     """Against the dense formula: the k * tokens largest of all, and the smallest of them becomes the threshold that is saved."""
     x, y = sparse_function(0)
-    trainer = LayerTrainer(Recipe(activation="batchtopk", k=5, expansion_factor=8), x, y)
+    trainer = LayerTrainer(Recipe(activation="batchtopk", k=5, expansion_factor=8, encoder_dtype="float32"), x, y)
     transcoder = trainer.transcoder
     sample = x[:50] / transcoder.scale_in
     pre = (sample - transcoder.b_dec) @ transcoder.W_enc.T + transcoder.b_enc
@@ -118,7 +118,8 @@ def test_batch_top_k_shares_the_features_of_a_step():
 def test_matryoshka_is_the_mean_loss_of_the_prefixes(activation):
     """Against the dense formula."""
     x, y = sparse_function(0)
-    transcoder = LayerTrainer(Recipe(activation=activation, k=5, matryoshka_widths=[8, 20], jumprelu_threshold=0.3), x, y).transcoder
+    recipe = Recipe(activation=activation, k=5, matryoshka_widths=[8, 20], jumprelu_threshold=0.3, encoder_dtype="float32")
+    transcoder = LayerTrainer(recipe, x, y).transcoder
     sample, target = x[:50] / transcoder.scale_in, y[:50] / transcoder.scale_out
     output = transcoder(sample)
     pre = (sample - transcoder.b_dec) @ transcoder.W_enc.T + transcoder.b_enc
@@ -162,6 +163,26 @@ def test_a_step_in_parts_is_the_step(recipe):
         assert whole.keys() == parted.keys() and all(parted[key] == pytest.approx(whole[key], rel=1e-4, abs=1e-6) for key in whole)
     for name, tensor in steps[0][1].items():
         torch.testing.assert_close(steps[1][1][name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_features_begin_as_what_tokens_read_and_write():
+    x, y = sparse_function(0)
+    transcoder = LayerTrainer(Recipe(k=2, expansion_factor=8), x, y).transcoder
+    read, written = (torch.nn.functional.normalize(part - center(part, "geometric_median"), dim=1) for part in (x, y))
+    nearest = (transcoder.W_enc @ read.T).max(1)
+    torch.testing.assert_close(nearest.values, torch.ones(64))
+    torch.testing.assert_close(transcoder.W_dec / 0.1, written[nearest.indices])
+    few = LayerTrainer(Recipe(k=2, expansion_factor=8), x[:40], y[:40]).transcoder  # more features than tokens
+    assert len(few.W_enc.unique(dim=0)) == 40
+
+
+def test_selecting_in_bfloat16_hardly_changes_what_is_selected():
+    x, y = sparse_function(0)
+    outputs = []
+    for dtype in ("float32", "bfloat16"):
+        transcoder = LayerTrainer(Recipe(k=4, expansion_factor=8, encoder_dtype=dtype), x, y).transcoder
+        outputs.append(transcoder(x / transcoder.scale_in).reconstruction)
+    assert (outputs[0] - outputs[1]).square().sum() < 1e-2 * (outputs[0] - outputs[0].mean(0)).square().sum()
 
 
 def test_the_learning_rate_follows_the_widths():
