@@ -84,8 +84,8 @@ class TrainableTranscoder(nn.Module):
             raise UserError(f"--k {recipe.k} is more than the {n_features} features; give a smaller one or a larger --expansion_factor.")
         if recipe.matryoshka_widths and recipe.matryoshka_widths[-1] >= n_features:
             raise UserError(f"--matryoshka_widths must be below the {n_features} features, not {recipe.matryoshka_widths[-1]}.")
-        start = recipe.encoder_init if recipe.encoder_init != "auto" else "samples" if recipe.selects else "transpose"
-        if start == "transpose" and d_in != d_out:
+        beginning = recipe.encoder_init if recipe.encoder_init != "auto" else "samples" if recipe.selects else "transpose"
+        if beginning == "transpose" and d_in != d_out:
             raise UserError(f"--encoder_init transpose needs equal widths, not {d_in} and {d_out}; give --encoder_init kaiming.")
         if recipe.use_ghost_grads and recipe.ghost_residual == "input" and d_in != d_out:
             raise UserError(f"--ghost_residual input needs equal widths, not {d_in} and {d_out}; give --ghost_residual output.")
@@ -100,10 +100,10 @@ class TrainableTranscoder(nn.Module):
         self.register_buffer("steps_since_fired", torch.zeros(n_features, dtype=torch.long))
         self.register_buffer("cut", torch.zeros(()))
         written = nn.functional.normalize(torch.randn(n_features, d_out, generator=generator), dim=1)
-        if start == "samples":
+        if beginning == "samples":
             rows = torch.randperm(len(inputs), generator=generator).repeat(-(-n_features // len(inputs)))[:n_features].to(inputs.device)
             read, written = (nn.functional.normalize(part[rows] - middle, dim=1).cpu() for part, middle in zip((inputs, outputs), centers))
-        elif start == "kaiming":
+        elif beginning == "kaiming":
             bound = (6 / d_in) ** 0.5
             read = torch.empty(n_features, d_in).uniform_(-bound, bound, generator=generator)
         else:
