@@ -3,6 +3,8 @@
 Run it as root and as another user: what a program can reach differs.
 """
 
+import fcntl
+import os
 import subprocess
 import sys
 import tempfile
@@ -63,6 +65,18 @@ def processes() -> set[str]:
     return found
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a living process, another judge, holds the folder's lock (see `workplace.working_folder`)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def main() -> int:
     """Command line: ``python -m benchmarks.containment [--modes …] [--jobs …]``; exit code 1 if anything was not contained."""
     parser = ArgumentParser(prog="python -m benchmarks.containment", description=__doc__)
@@ -86,9 +100,8 @@ def main() -> int:
             harm = ["the witness was killed"] if witness.poll() is not None else []
             witness.kill()
             witness.wait()
-            harm += [
-                str(path) for path in set(Path(tempfile.gettempdir()).iterdir()) - temporary if path.name.startswith(("d_running-", "d_running_left"))
-            ]
+            new = set(Path(tempfile.gettempdir()).iterdir()) - temporary
+            harm += [str(path) for path in new if path.name.startswith(("d_running-", "d_running_left")) and not is_held(path)]
             orphans = processes() - before
             time.sleep(5 if orphans else 0)  # another judge's programs have ended then
             orphans &= processes()
