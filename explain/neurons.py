@@ -290,7 +290,8 @@ class _Page:
         return [{"before": self._tokens(one), "after": self._tokens(other)} for one, other in zip(before, after)]
 
     def _logits(self) -> "Tensor":
-        """What each feature's decoder row adds to the logits straight away when its activation is 1, [feature, vocabulary]."""
+        """What each feature's decoder row adds to the logits straight away, [feature, vocabulary], when its activation is 1, or -1 where it is
+        negative at the edit."""
         import torch
 
         from huggingface.architectures import decoder_weight, down_projection, post_mlp_norm
@@ -301,7 +302,8 @@ class _Page:
             # A norm behind the MLP makes its own weight of a row of ones; its scale depends on the text.
             post_norm = post_mlp_norm(self._model, self._edit.layer)
             weight = post_norm(torch.ones(rows.shape[1], dtype=self._model.dtype, device=rows.device)).float()
-            return direct_logits(self._model, rows * weight).cpu()
+            logits = direct_logits(self._model, rows * weight).cpu()
+        return torch.where(self._edit.update.key[self._features, None] < 0, -logits, logits)
 
     def _tokens(self, logits: "Tensor") -> dict[str, list[list[Any]]]:
         most, least = logits.topk(PROMOTED).indices.tolist(), (-logits).topk(PROMOTED).indices.tolist()

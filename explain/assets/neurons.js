@@ -30,18 +30,19 @@ function promotedList(title, entries) {
 
 function histogramOption(neuron) {
   const { edges, counts } = neuron.histogram;
+  const [low, high] = [Math.min(edges[0], neuron.key), Math.max(edges[edges.length - 1], neuron.key)];
   const bars = counts.map((count, index) => [(edges[index] + edges[index + 1]) / 2, count || null, edges[index], edges[index + 1]]);
   return () => ({
     height: 130,
     grid: { left: 44, right: 14, top: 14, bottom: 34 },
-    xAxis: axis({ type: "value", min: edges[0], max: edges[edges.length - 1], name: "activation", nameLocation: "middle", nameGap: 20, splitLine: { show: false },
+    xAxis: axis({ type: "value", min: low, max: high, name: "activation", nameLocation: "middle", nameGap: 20, splitLine: { show: false },
       axisLabel: { fontSize: 11, formatter: (value) => number(value) } }),
     yAxis: axis({ type: "log", name: "", min: 0.7, axisLabel: { fontSize: 11, formatter: (value) => (value < 1 ? "" : value.toLocaleString("en")) }, splitNumber: 2 }),
     tooltip: { formatter: ({ value }) => tip(times(value[1], "token"), `activation ${number(value[2])} to ${number(value[3])}`) },
     series: [{ type: "bar", data: bars, barWidth: "92%", itemStyle: { color: colour("fires") },
       markLine: !neuron.key ? undefined : { symbol: "none", silent: true, lineStyle: { color: colour("text"), type: "dashed" },
-        label: { formatter: "at the edit", color: colour("text"), fontSize: 11, position: neuron.key > (edges[0] + edges[edges.length - 1]) / 2 ? "insideEndTop" : "end" },
-        data: [{ xAxis: Math.max(edges[0], Math.min(neuron.key, edges[edges.length - 1])) }] } }],
+        label: { formatter: "at the edit", color: colour("text"), fontSize: 11, position: "end" },
+        data: [{ xAxis: neuron.key }] } }],
   });
 }
 
@@ -120,7 +121,8 @@ fill(root,
   element("p", { class: "lead" }, `${data.columns} of ${data.n_features} columns are active at lim ${data.lim} and carry ${percent(data.carried)} of what the whole update adds to v. `
     + `With them the model continues ${after.written} of the request's ${after.contexts} contexts rightly, before ${before.written}.`),
   element("p", { class: "muted" }, "The target is ", element("code", {}, data.target.trim()), `. A neuron is a ${data.kind}; it was watched in ${times(data.texts.n_texts, "text")} `
-    + `(${times(data.texts.n_tokens, "token")}) of ${data.texts.name}, ${data.threshold ? `and fires where its activation is at least ${number(data.threshold)} in size` : "and fires where its activation is above 0"}.`),
+    + `(${times(data.texts.n_tokens, "token")}) of ${data.texts.name}, ${data.threshold ? `and fires where its activation is at least ${number(data.threshold)} in size` : "and fires where its activation is above 0"}.`
+    + (data.threshold ? " What it promotes and suppresses is said for the sign that its activation has at the edit." : "")),
   element("h2", {}, `The ${active.length === 1 ? "strongest neuron" : `${active.length} strongest neurons`} of the edit`),
   overview,
   element("nav", { class: "tabs", "aria-label": "neurons" }, data.neurons.map((one) => element("a", { class: "tab", href: `#neuron-${one.feature}` }, `#${one.feature}${one.active ? "" : " (inactive)"}`))),

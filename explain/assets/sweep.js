@@ -15,7 +15,7 @@ function option(figure) {
   return () => ({
     height: 250,
     grid: { left: 50, right: 16, top: 14, bottom: 42 },
-    xAxis: axis({ type: "log", logBase: 2, name: "active neurons", nameLocation: "middle", nameGap: 26, max: data.n_features,
+    xAxis: axis({ type: "log", logBase: 4, name: "active neurons", nameLocation: "middle", nameGap: 26, max: data.n_features,
       splitLine: { show: false } }),
     yAxis: axis({ type: "value", min: 0, ...(shares ? { max: ({ max }) => Math.max(1, Math.ceil(5 * max) / 5), interval: 0.2 } : {}),
       axisLabel: { formatter: (value) => (shares ? `${Math.round(100 * value)} %` : String(value)) } }),
