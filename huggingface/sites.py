@@ -80,7 +80,7 @@ class _Centre(nn.Module):
         return x - x.mean(-1, keepdim=True)
 
 
-class _Scale(nn.Module):
+class Scale(nn.Module):
     """Multiplies by a norm's weight, without normalising."""
 
     def __init__(self, weight: Float[Tensor, " width"]) -> None:
@@ -178,7 +178,7 @@ def writing_norm(model: PreTrainedModel, layer: int, writes: str) -> nn.Module |
         return post_norm
     if writes == "added":
         return nn.Identity()
-    return _Scale((post_norm.get_parameter("weight") + architecture_of(model).norm_weight_offset).detach().clone())
+    return Scale((post_norm.get_parameter("weight") + architecture_of(model).norm_weight_offset).detach().clone())
 
 
 def value_written(model: PreTrainedModel, layer: int, writes: str, mlp_out: Tensor) -> Tensor:

@@ -5,4 +5,4 @@ from jaxtyping import install_import_hook
 import tests.typecheck  # noqa: F401 - the hook finds it by its name
 
 # The rooms whose signatures have shapes.
-install_import_hook(["huggingface", "sae_training", "tcpe", "util"], "tests.typecheck.checked")
+install_import_hook(["huggingface", "sae_training", "tcpe", "transcoder_circuits", "util"], "tests.typecheck.checked")

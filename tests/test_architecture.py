@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = tuple("run_tcpe stages explain tcpe baselines d_running sae_training huggingface util demo examples benchmarks install".split())
+ROOMS = tuple(
+    "run_tcpe stages explain transcoder_circuits tcpe baselines d_running sae_training huggingface util demo examples benchmarks install".split()
+)
 MODULES = sorted([ROOT / "run_tcpe.py", *(path for room in ROOMS for path in ROOT.glob(f"{room}/**/*.py"))])
 FILES = [*MODULES, *sorted(ROOT.glob("tests/**/*.py"))]
 NAMES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES}
