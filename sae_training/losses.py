@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from sae_training.activation_functions import count_active
-from sae_training.sparse import ActiveFeatures, decode_active
+from sae_training.sparse import ActiveFeatures, Places, decode_active
 from sae_training.transcoder import Output, TrainableTranscoder
 
 SMALL = 1e-6
@@ -82,7 +82,7 @@ def auxiliary_loss(
     pre_activations = linear(x - transcoder.b_dec.detach(), transcoder.W_enc[dead], transcoder.b_enc[dead])
     k_aux = min(transcoder.recipe.k_aux or max(1, residual.shape[1] // 2), len(dead))
     values, indices = pre_activations.topk(k_aux, dim=-1, sorted=False)
-    explained = decode_active(ActiveFeatures(values.relu(), indices), transcoder.W_dec[dead])
+    explained = decode_active(ActiveFeatures(values.relu(), Places(indices, len(dead))), transcoder.W_dec[dead])
     return (explained - residual).square().sum(1).mean()
 
 

@@ -126,12 +126,12 @@ class TrainableTranscoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "token d_in"]) -> Output:
         """Read scaled inputs."""
-        recipe, centered = self.recipe, x - self.b_dec
+        recipe = self.recipe
         widths = [*recipe.matryoshka_widths, len(self.W_dec)]
         if recipe.selects:
             features = pre = None
             k = recipe.k if recipe.activation == "topk" else min(SHARE_OF_ONE_TOKEN * recipe.k, len(self.W_dec))
-            active = encode_top_k(centered, self.W_enc, self.b_enc, k, self._product_dtype(x.device))
+            active = encode_top_k(x, self.b_dec, self.W_enc, self.b_enc, k, self._product_dtype(x.device))
             positive = active.values > 0
             if recipe.activation == "batchtopk":
                 positive &= largest_of_batch(active.values, recipe.k)
@@ -144,7 +144,7 @@ class TrainableTranscoder(nn.Module):
             fired[active.indices[positive]] = True
             l0 = positive.sum(1).float().mean()
         else:
-            pre = linear(centered, self.W_enc, self.b_enc)
+            pre = linear(x - self.b_dec, self.W_enc, self.b_enc)
             if recipe.activation == "relu":
                 features = pre.relu()
                 support = is_active = features > 0

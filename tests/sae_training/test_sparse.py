@@ -8,7 +8,7 @@ from torch.nn.functional import linear
 
 from sae_training import sparse
 from sae_training.activation_functions import count_active, jump_relu
-from sae_training.sparse import ActiveFeatures, decode_active, decode_masked, encode_top_k, top_features
+from sae_training.sparse import decode_active, decode_masked, encode_top_k, top_features
 
 
 def dense_top_k(pre, k):
@@ -21,10 +21,12 @@ def dense_top_k(pre, k):
 def test_the_largest_features_are_found_exactly(tokens, n_features, k, seed):
     h = torch.randn(tokens, n_features, generator=torch.Generator().manual_seed(seed))
     h = (h * 2).round() / 2 if seed % 2 else h  # many equal values
-    found = top_features(h, k)
-    assert torch.equal(found.values.sort(-1, descending=True).values, h.topk(k, dim=-1).values)
-    assert torch.equal(h.gather(1, found.indices), found.values)
-    assert all(len(set(row)) == k for row in found.indices.tolist())
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        pre = h.to(dtype)
+        values, indices = top_features(pre, k)
+        assert torch.equal(values.sort(-1, descending=True).values, pre.relu().topk(k, dim=-1).values)
+        assert torch.equal(pre.gather(1, indices).relu(), values)
+        assert all(len(set(row)) == k for row in indices.tolist())
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 2**26])
@@ -38,11 +40,11 @@ def test_top_k_equals_the_dense_computation(monkeypatch, chunk_bytes):
         torch.manual_seed(1)
         values = [torch.randn(n, d), torch.randn(n) - 3, torch.randn(n, d)]
         w_enc, b, w_dec = (value.double().requires_grad_() for value in values)
-        inputs = x.clone().requires_grad_()
-        reference = dense_top_k(linear(inputs, w_enc, b), k) @ w_dec
-        y = decode_active(encode_top_k(inputs, w_enc, b, k, torch.double), w_dec) if fast else reference
+        center = torch.ones(d, dtype=torch.double, requires_grad=True)
+        reference = dense_top_k(linear(x - center, w_enc, b), k) @ w_dec
+        y = decode_active(encode_top_k(x, center, w_enc, b, k, torch.double), w_dec) if fast else reference
         (y - target).square().sum().backward()
-        grads.append([y.detach(), inputs.grad, w_enc.grad, b.grad, w_dec.grad])
+        grads.append([y.detach(), center.grad, w_enc.grad, b.grad, w_dec.grad])
     for a, b in zip(*grads):
         assert torch.allclose(a, b, atol=1e-10)
 
@@ -70,8 +72,8 @@ def test_a_token_without_active_features_decodes_to_zero():
 
 def test_only_active_rows_get_gradients():
     w_enc, w_dec, b = torch.randn(64, 8).requires_grad_(), torch.randn(64, 8).requires_grad_(), torch.zeros(64, requires_grad=True)
-    active = encode_top_k(torch.randn(2, 8), w_enc, b, 3)
-    decode_active(ActiveFeatures(*active), w_dec).sum().backward()
+    active = encode_top_k(torch.randn(2, 8), torch.zeros(8), w_enc, b, 3)
+    decode_active(active, w_dec).sum().backward()
     silent = torch.ones(64, dtype=torch.bool)
     silent[active.indices.flatten()] = False
     assert not w_enc.grad[silent].any() and not w_dec.grad[silent].any() and not b.grad[silent].any()
