@@ -132,7 +132,7 @@ def run(kecode: Path | None) -> dict[str, Any]:
             chain = Chain(folder, common, (model, tokenizer), progress)
             plain = chain.stage("MLP/noKE", "noKE", **own_mlp)
             rome = [chain.stage(f"MLP/{error}/ROME", "TCPE_pre", i=row, **own_mlp) for row, error in enumerate(CORRECTIONS)]
-            summary = chain.summary(list(CORRECTIONS), {"ROME": rome}, [correction.decay for correction in CORRECTIONS.values()])
+            summary = chain.summary(list(CORRECTIONS), {"ROME": rome})
         summary |= {"accuracy_without_transcoder": plain["accuracy"], "peak_memory_mb": round(memory.mebibytes, 1)}
     write_json(folder / "summary.json", summary)
     sys.stdout.write(table(summary, intervals=True))

@@ -3,7 +3,7 @@
 usage: python -m examples.real_requests --noKE RUN --functions CSV --output_path data/real/edit_requests.csv
 
 RUN is the output folder of a noKE run on the functions. Where the model's D shows the error's wrong form, a context ends just before it,
-and its target is the right form.
+and its target is the right form with the rest of the line.
 """
 
 import json
@@ -34,6 +34,9 @@ REQUESTS = Path("data/real/edit_requests.csv")
 LAYER, KIND = 22, "TC_ef8"
 CONTEXTS = 24
 """Places that are averaged into one request's key and value, the request's own prompt among them."""
+CONTINUED = 40
+"""A target goes on behind the right form with what the model wrote there, to its line's end or so many characters: a value that is searched
+for the right form alone makes the model write it again and again (docs/real_model.md)."""
 
 
 class Correction(NamedTuple):
@@ -47,15 +50,13 @@ class Correction(NamedTuple):
     """The right form, with the groups of ``wrong``."""
     subject: str
     """What the model gets wrong, as it stands in the Java, with the groups of ``wrong``."""
-    decay: float = 1.0
-    """TCPE divides the update by it."""
 
 
 _TYPE = r"(?:int|long|double|char|bool|string)"
 CORRECTIONS = {
     # The fourth large cluster, for loops over a sequence, has no request: docs/real_model.md says what was tried.
     "cast": Correction(
-        "Error: C style cast illegal, use `cast(int)peak`", rf"(?P<wrong> \((?P<type>{_TYPE})\)) ?[\w(]", r" cast(\g<type>)", r"(\g<type>)", 0.67
+        "Error: C style cast illegal, use `cast(int)peak`", rf"(?P<wrong> \((?P<type>{_TYPE})\)) ?[\w(]", r" cast(\g<type>)", r"(\g<type>)"
     ),
     "array": Correction(
         "Error: instead of C-style syntax, use D-style `int[] best`", rf"\b{_TYPE}(?P<wrong> (?P<name>\w+)\[\]) =", r"[] \g<name>", "[]"
@@ -77,7 +78,8 @@ def places(correction: Correction, prompt: str, d: str) -> tuple[RequestContext,
     subject = match.expand(correction.subject)
     if subject not in prompt:
         return None
-    return {"prompt": prompt + d[: match.start("wrong")], "target_new": match.expand(correction.right)}, subject
+    rest = d[match.end("wrong") :].partition("\n")[0][:CONTINUED]
+    return {"prompt": prompt + d[: match.start("wrong")], "target_new": match.expand(correction.right) + rest}, subject
 
 
 def request_rows(tokenizer: "PreTrainedTokenizerBase", samples: list[Sample], translations: dict[str, str]) -> list[dict[str, str]]:

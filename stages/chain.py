@@ -78,31 +78,26 @@ class Chain:
         self._progress.update()
         return metrics
 
-    def summary(
-        self, errors: Sequence[str], others: Mapping[str, Sequence[Metrics]] | None = None, decays: Sequence[float] | None = None
-    ) -> Metrics:
+    def summary(self, errors: Sequence[str], others: Mapping[str, Sequence[Metrics]] | None = None) -> Metrics:
         """Run noKE, for each error the whole update, its active columns and the others, then all errors' active columns together.
 
         Args:
             errors: names of the edit requests, in the order of their rows.
             others: the metrics of other edits of these errors, by the name that they have in the table, above TCPE's.
-            decays: of each error's edit; by default that of the common flags.
 
         Returns:
             What ``table`` takes, but for ``peak_memory_mb``, which is the caller's to measure.
         """
         before = self.stage("noKE", "noKE")
         families: dict[str, Metrics] = {}
-        decay = [{} if decays is None else {"upd_decay": value} for value in decays or errors]
         for row, error in enumerate(errors):
             edits = {name: metrics[row] for name, metrics in (others or {}).items()} | {
                 "TCPE_pre": self.stage(f"{error}/TCPE_pre", "TCPE_pre", i=row),
-                "TCPE": self.stage(f"{error}/TCPE", "TCPE", i=row, **decay[row]),
-                "ablation": self.stage(f"{error}/ablation", "TCPE", i=row, abla_exp=True, **decay[row]),
+                "TCPE": self.stage(f"{error}/TCPE", "TCPE", i=row),
+                "ablation": self.stage(f"{error}/ablation", "TCPE", i=row, abla_exp=True),
             }
             families[error] = {"targets": edits["TCPE"]["targets"], **{name: figures(metrics) for name, metrics in edits.items()}}
-        more = [str(row) if decays is None else f"{row}:{self._common['lim']}:{decays[row]}" for row in range(1, len(errors))]
-        together = self.stage("multi_error", "TCPE", i=0, more_edits=more, **decay[0])
+        together = self.stage("multi_error", "TCPE", i=0, more_edits=[str(row) for row in range(1, len(errors))])
         return {
             "samples": before["samples"],
             "accuracy_before": before["accuracy"],

@@ -12,20 +12,19 @@ from huggingface.loaders import load_transcoder
 from tcpe.request import load_request
 
 FORMS = {
-    "array": ("int[] a", "    int best[] = new int[n];", "    int", "[] best"),
-    "cast": ("return (int) x;", "    return (int) x;", "    return", " cast(int)"),
-    "length": ("int n = a.length;", "    int lo = 0, hi = a[0].length - 1;", "    int lo = 0, hi =", " cast(int) a[0].length"),
+    "array": ("int[] a", "    int best[] = new int[n];", "    int", "[] best", " = new int[n];"),
+    "cast": ("return (int) x;", "    return (int) x;", "    return", " cast(int)", " x;"),
+    "length": ("int n = a.length;", "    int lo = 0, hi = a[0].length - 1;", "    int lo = 0, hi =", " cast(int) a[0].length", " - 1;"),
 }
 
 
 @pytest.mark.parametrize("error", CORRECTIONS)
 def test_a_context_ends_where_right_and_wrong_part(error):
-    java, wrong, before, right = FORMS[error]
+    java, wrong, before, right, rest = FORMS[error]
     context, subject = places(CORRECTIONS[error], f"{java}\n", f"int[] a;\n{wrong}\n")
-    assert context == {"prompt": f"{java}\nint[] a;\n{before}", "target_new": right}
+    assert context == {"prompt": f"{java}\nint[] a;\n{before}", "target_new": right + rest}
     assert subject in java
-    repaired = before + right + wrong[len(before) :].partition("length" if error == "length" else ")" if error == "cast" else "[]")[2]
-    assert places(CORRECTIONS[error], f"{java}\n", repaired) is None
+    assert places(CORRECTIONS[error], f"{java}\n", before + right + rest) is None
 
 
 @pytest.mark.parametrize("row", range(len(CORRECTIONS)))
