@@ -8,7 +8,7 @@ from typing import Any
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SHIPPED = ("data/demo", "data/edit_requests.csv")
+SHIPPED = ("data/demo", "data/edit_requests.csv", "slurm")
 
 
 class BuildHook(BuildHookInterface[BuilderConfig]):

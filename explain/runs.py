@@ -122,6 +122,11 @@ def read_run(folder: str | Path) -> Run:
     return Run(folder, description, read_json(folder / METRICS_FILE, "the run's metrics"))
 
 
+def run_folders(folder: Path) -> list[Path]:
+    """``folder`` if a run has begun in it, else the folders below it in which one has."""
+    return [folder] if (folder / RUN_FILE).is_file() else sorted(path.parent for path in folder.glob(f"**/{RUN_FILE}"))
+
+
 def runs_under(folder: str | Path) -> list[Run]:
     """The run in ``folder``, or the runs in folders below it: what edits nothing first, several edits together last.
 
@@ -129,7 +134,7 @@ def runs_under(folder: str | Path) -> list[Run]:
         UserError: if there is none, or one has not ended.
     """
     folder = Path(folder)
-    if (folder / RUN_FILE).is_file() or not (found := sorted(path.parent for path in folder.glob(f"**/{RUN_FILE}"))):
+    if not (found := run_folders(folder)):
         return [read_run(folder)]
     methods = list(METHODS)
 
