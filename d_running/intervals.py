@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -75,7 +76,8 @@ def intervals(runs: Sequence[Mapping[str, Share]], seed: int = 0) -> dict[str, I
     return found
 
 
-def _number(value: np.float64) -> float | None:
+def _number(value: Any) -> float | None:
+    """``value`` if it is finite."""
     return float(value) if np.isfinite(value) else None
 
 

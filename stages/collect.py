@@ -154,9 +154,12 @@ def write_tables(folder: Path, lines: Sequence[Line], plans: Sequence[Plan]) -> 
         write_csv(folder / MEANS, list(rows[0]), rows)
     text = _markdown(lines, averages, plans)
     write_text(folder / TEXT, text)
-    data: dict[str, Any] = {"title": f"{sum(line.state == 'finished' for line in lines)} of {len(lines)} tasks are finished", "figures": list(FIGURES.items())}
-    data["means"] = [{"setting": mean.setting, "stage": mean.kind, **_flat(mean)} for mean in averages]
-    data["tasks"] = cells
+    data = {
+        "title": f"{sum(line.state == 'finished' for line in lines)} of {len(lines)} tasks are finished",
+        "figures": list(FIGURES.items()),
+        "means": rows,
+        "tasks": cells,
+    }
     write_page(folder / PAGE, f"{folder.name} – TCPE", "collect", data)
     return text
 

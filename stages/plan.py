@@ -303,7 +303,8 @@ class _Builder:
 
     def _rows(self, flags: Mapping[str, Any], rows: Any) -> list[int]:
         """The rows of the edit requests that a setting is made for, all of which can be read."""
-        config = self._config(flags, i=0, alg_name=PRE, output_file_path="x", preKE_cluster_result="y")
+        alone = {**flags, "more_edits": []}
+        config = self._config(alone, i=0, alg_name=PRE, output_file_path="x", preKE_cluster_result="y")
         path, layer = config.edit.edit_sequence_path, config.model.layer_num
         if rows is None:
             found = list(range(_count_rows(path)))
