@@ -46,7 +46,8 @@ def measure_faithfulness(
     import torch
     from torch.nn.functional import cross_entropy
 
-    entropies, divergences = [0.0] * (len(replacements) + 1), [0.0] * (len(replacements) + 1)
+    contexts: list[tuple[str, AbstractContextManager[object]]] = [("original", nullcontext()), *replacements]
+    entropies, divergences = [0.0] * len(contexts), [0.0] * len(contexts)
     tokens = 0
     with torch.inference_mode():
         for batch in batches:
@@ -54,14 +55,13 @@ def measure_faithfulness(
             wanted = batch.input_ids[:, 1:][kept]
             tokens += len(wanted)
             own = None
-            for number, (_, context) in enumerate([("", nullcontext()), *replacements]):
+            for number, (_, context) in enumerate(contexts):
                 with context:
                     logits = model(**batch._asdict(), use_cache=False).logits[:, :-1][kept].float().log_softmax(-1)
                 own = logits if own is None else own
                 entropies[number] += cross_entropy(logits, wanted, reduction="sum").item()
                 divergences[number] += (own.exp() * (own - logits)).sum().item()
-    names = ["original", *(name for name, _ in replacements)]
-    return [Faithfulness(name, entropy / tokens, kl / tokens) for name, entropy, kl in zip(names, entropies, divergences)]
+    return [Faithfulness(name, entropy / tokens, kl / tokens) for (name, _), entropy, kl in zip(contexts, entropies, divergences)]
 
 
 def faithfulness_table(model: "PreTrainedModel", transcoders: "Transcoders", batches: "Sequence[Batch]") -> list[list[Any]]:

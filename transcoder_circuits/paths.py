@@ -53,7 +53,7 @@ def strongest_feature(cache: "FrozenPass", layer: int, token: int) -> int:
 
 def token_texts(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> list[str]:
     """What each token reads as."""
-    return [tokenizer.decode([one]) or str(tokenizer.convert_ids_to_tokens(one)) for one in ids]
+    return [str(tokenizer.decode([one]) or tokenizer.convert_ids_to_tokens(one)) for one in ids]
 
 
 def described(path: "Path", texts: list[str]) -> str:
