@@ -333,26 +333,33 @@ class FrozenPass:
         g[rows[where], token[where]] += vectors[where]
 
     @torch.no_grad()
-    def push(self, layer: int, change: Float[Tensor, "token d_model"], linear_features: bool = False) -> Iterator[Float[Tensor, "token d_model"]]:
-        """What a change of what ``layer``'s MLP adds does to the residual stream behind that layer and each later one, everything frozen.
+    def push(
+        self, layer: int, change: Float[Tensor, "token d_model"], linear_features: bool = False, attention: bool = False
+    ) -> Iterator[tuple[Float[Tensor, "token d_model"], Float[Tensor, "token d_model"]]]:
+        """What a change of what ``layer`` writes does to what each MLP's norm reads and each layer returns, from that layer on, all frozen.
 
         Args:
-            change: at the site where the layer's transcoder writes, or else what its MLP puts out.
-            linear_features: let active features of later layers follow what they read; else they keep their values.
+            change: at the site where the layer's transcoder writes, or else what its MLP puts out; with ``attention``, what that puts out.
+            linear_features: let active features follow what they read; else they keep their values.
         """
-        stream = self.layers[layer].write.push(change)
-        yield stream
-        for one in self.layers[layer + 1 :]:
-            read = one.attn_in_norm.push(stream)
-            mixed = torch.einsum("hqk,khd->qhd", one.pattern, torch.einsum("km,hmd->khd", read, one.W_V))
-            middle = stream + one.attn_out_norm.push(torch.einsum("qhd,hdm->qm", mixed, one.W_O))
+        first, stream = self.layers[layer], torch.zeros_like(change)
+        middle = first.attn_out_norm.push(change) if attention else stream
+        if not attention:
+            stream = first.write.push(change)
+            yield middle, stream
+        for one in self.layers[layer + (not attention) :]:
+            if one is not first:
+                read = one.attn_in_norm.push(stream)
+                mixed = torch.einsum("hqk,khd->qhd", one.pattern, torch.einsum("km,hmd->khd", read, one.W_V))
+                middle = stream + one.attn_out_norm.push(torch.einsum("qhd,hdm->qm", mixed, one.W_O))
+            read = stream if self.parallel else middle
+            stream = middle
             if one.transcoder is not None:
-                x = one.read.push(stream if self.parallel else middle)
-                written = x.new_zeros(x.shape)
+                x = one.read.push(read)
+                written = torch.zeros_like(x)
                 if linear_features:
                     written = ((x @ one.W_enc.T) * (one.features != 0)) @ one.W_dec.T
                 if one.transcoder.skip is not None:
                     written = written + one.transcoder.skip(x)
-                middle = middle + one.write.push(written)
-            stream = middle
-            yield stream
+                stream = middle + one.write.push(written)
+            yield read, stream

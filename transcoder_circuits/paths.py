@@ -1,0 +1,128 @@
+"""The paths that make a feature active at a token of a prompt, or a logit high, printed as transcoder_circuits prints them.
+
+usage: python -m transcoder_circuits.paths --MODEL_NAME data/demo/model --transcoders data/demo/transcoders data/demo/transcoder \\
+           --prompt 'int n = s.length();' --layer 3 --feature 17 --token -2
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from util.cli import ArgumentParser
+from util.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from transcoder_circuits.components import Path
+    from transcoder_circuits.frozen import FrozenPass
+
+
+def prompt_ids(tokenizer: "PreTrainedTokenizerFast", prompt: str, prompt_file: str | None) -> list[int]:
+    """The token ids of a prompt or of a file's text.
+
+    Raises:
+        UserError: if there is neither, or the file cannot be read.
+    """
+    from pathlib import Path
+
+    from huggingface.tokenization import encode
+
+    if prompt_file:
+        try:
+            prompt = Path(prompt_file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"Cannot read the prompt {prompt_file} ({error}); give a text file in UTF-8.") from error
+    if not prompt:
+        raise UserError("There is no prompt; give --prompt TEXT or --prompt_file FILE.")
+    return encode(tokenizer, prompt).ids
+
+
+def strongest_feature(cache: "FrozenPass", layer: int, token: int) -> int:
+    """The most active feature of a layer at a token.
+
+    Raises:
+        UserError: if the layer has no transcoder, or none of its features is active there.
+    """
+    if layer not in cache.transcoders:
+        raise UserError(f"There is no transcoder for layer {layer}; there are some for {', '.join(map(str, cache.transcoders))}.")
+    active = cache.layers[layer].features[cache.position(token)]
+    if not (active != 0).any():
+        raise UserError(f"No feature of layer {layer} is active at token {token}; give another token.")
+    return int(active.argmax())
+
+
+def token_texts(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> list[str]:
+    """What each token reads as."""
+    return [str(tokenizer.decode([one]) or tokenizer.convert_ids_to_tokens(one)) for one in ids]
+
+
+def described(path: "Path", texts: list[str]) -> str:
+    """A path, with the text of the token that it ends at."""
+    from transcoder_circuits.circuit_analysis import path_text
+
+    token = path[-1].component.token
+    return path_text(path) + (f"   {texts[token]!r}" if token is not None else "")
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="python -m transcoder_circuits.paths", description=__doc__)
+    parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    parser.add_argument("--transcoders", nargs="+", required=True, help="folders of transcoders, or with a folder layer_N for each")
+    parser.add_argument("--prompt", default="", help="the text that the model reads")
+    parser.add_argument("--prompt_file", help="a file that holds it")
+    parser.add_argument("--layer", type=int, help="of the feature; by default that of the last transcoder")
+    parser.add_argument("--feature", type=int, help="its number; by default the most active one")
+    parser.add_argument("--logit", help="follow the logit of the token that this text begins with, instead of a feature")
+    parser.add_argument("--token", type=int, default=-1, help="position in the prompt, negative from its end (default: %(default)s)")
+    parser.add_argument("--num_iters", type=int, default=2, help="depths of the search (default: %(default)s)")
+    parser.add_argument("--num_branches", type=int, default=5, help="paths that are kept of each depth (default: %(default)s)")
+    parser.add_argument("--keep_bos", action="store_true", help="follow the first token as a source too")
+    parser.add_argument("--raw", action="store_true", help="count the whole product along a path, not at most the smallest node above")
+    parser.add_argument("--absolute", action="store_true", help="count inhibition too, by its size")
+    arguments = parser.parse_args()
+    sys.stdout.write(run(arguments))
+
+
+def run(arguments: Any) -> str:
+    """The paths as text."""
+    from huggingface.load import load_model_and_tokenizer
+    from huggingface.tokenization import encode
+    from transcoder_circuits.circuit_analysis import greedy_get_top_paths, make_sae_feature_vector
+    from transcoder_circuits.components import logit_vector
+    from transcoder_circuits.frozen import FrozenPass
+    from transcoder_circuits.sets import load_transcoders
+
+    transcoders = load_transcoders(arguments.transcoders)
+    model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device="cpu")
+    ids = prompt_ids(tokenizer, arguments.prompt, arguments.prompt_file)
+    cache = FrozenPass(model, transcoders, ids)
+    if arguments.logit is not None:
+        wanted = tokenizer(arguments.logit, add_special_tokens=False)["input_ids"] or encode(tokenizer, arguments.logit).ids
+        root = logit_vector(model, wanted[:1], token=arguments.token, name=f"logit {tokenizer.decode(wanted[:1])!r}")
+    else:
+        layer = max(transcoders) if arguments.layer is None else arguments.layer
+        feature = strongest_feature(cache, layer, arguments.token) if arguments.feature is None or layer not in transcoders else arguments.feature
+        root = make_sae_feature_vector(transcoders[layer], feature, token=arguments.token, layer=layer)
+    found = greedy_get_top_paths(
+        model,
+        transcoders,
+        cache,
+        root,
+        arguments.num_iters,
+        arguments.num_branches,
+        ignore_bos=not arguments.keep_bos,
+        do_raw_attribution=arguments.raw,
+        absolute=arguments.absolute,
+    )
+    texts = token_texts(tokenizer, ids)
+    lines = []
+    for depth, paths in enumerate(found, 1):
+        lines.append(f"--- Paths of size {depth + 1} ---")
+        lines += [f"Path [{depth}][{number}]: {described(path, texts)}" for number, path in enumerate(paths)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    from util.cli import run_main
+
+    run_main(main)
