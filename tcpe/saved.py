@@ -79,8 +79,8 @@ def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[s
         theirs = [{name: one[name] for name in decisive if one.get(name, wanted[name]) != wanted[name]} for one in found.values()]
         raise CheckpointError(
             f"There is no saved update of the request {request.error} for layer {layer} in {folder} with the flags given: those that are there were "
-            f"made with {' and '.join(', '.join(f'--{name} {value}' for name, value in one.items()) for one in theirs)}; run --alg_name TCPE_pre with "
-            "these flags first, or leave them out."
+            f"made with {' and '.join(', '.join(f'--{name} {value}' for name, value in one.items()) for one in theirs)}; run --alg_name TCPE_pre "
+            "with the flags of this command first, or leave them out."
         )
     found = {stem: found[stem] for stem in meant}
     for names in (_MOVABLE, sorted(wanted.keys() - set(_MOVABLE))):
@@ -96,7 +96,7 @@ def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[s
         )
     chosen = next(iter(found))
     if others := sorted(name for name in wanted if name not in _MOVABLE and found[chosen].get(name, wanted[name]) != wanted[name]):
-        made_with = ", ".join(f"--{name} {found[chosen][name]}" for name in others)
-        logger.info("The update of the request %s was made with %s, which this command leaves out", request.error, made_with, extra=ONCE)
+        left_out = ", ".join(f"--{name} {found[chosen][name]}" for name in others)
+        logger.info("The update of the request %s was made with %s, which this command leaves out", request.error, left_out, extra=ONCE)
     logger.info("The update of the request %s is %s", request.error, chosen, extra=ONCE)
     return chosen
