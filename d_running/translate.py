@@ -28,8 +28,12 @@ def translate_samples(
     folder: Path,
     batch_size: int,
     pair: LanguagePairName = JAVA_D,
+    part: int = 0,
+    parts: int = 1,
 ) -> None:
     """Write the translation of every sample without a problem to ``folder``/ID.d, or the pair's suffix; files that are there already are kept.
+
+    The batches are the same in every call, also where some of their files are there, so that an interrupted call continues to the same bits.
 
     Args:
         samples: what to translate.
@@ -38,6 +42,7 @@ def translate_samples(
         folder: where the files go; what else it holds is left alone.
         batch_size: prompts handed to ``generate`` at a time.
         pair: the name of the language pair.
+        part, parts: translate only this one of so many parts, of which other processes do the others.
 
     Raises:
         UserError: if the batch size is not positive or the folder cannot be written to.
@@ -46,14 +51,16 @@ def translate_samples(
         raise UserError(f"The translation batch size must be at least 1, not {batch_size}.")
     languages = language_pair(pair)
     files = {sample.name: languages.file(Path(folder), sample.name) for sample in samples}
-    needed = [sample for sample in samples if not sample.problem and not files[sample.name].exists()]
-    prompts = {sample.name: prompt_of(sample.java) for sample in needed}
+    prompts = {sample.name: prompt_of(sample.java) for sample in samples if not sample.problem}
     names = sorted(prompts, key=lambda name: (-len(prompts[name]), name))  # alike lengths together: less padding
-    with Progress(desc="Translating", total=len(names)) as progress:
-        for start in range(0, len(names), batch_size):
-            batch = names[start : start + batch_size]
+    there = {name for name, file in files.items() if file.exists()}
+    batches = [names[start : start + batch_size] for start in range(0, len(names), batch_size)]
+    needed = [batch for batch in batches if not there.issuperset(batch)][part::parts]
+    with Progress(desc="Translating", total=sum(map(len, needed))) as progress:
+        for batch in needed:
             for name, answer in zip(batch, generate([prompts[name] for name in batch]), strict=True):
-                write_text(files[name], function_of(answer, pair))
+                if name not in there:
+                    write_text(files[name], function_of(answer, pair))
             progress.update(len(batch))
 
 

@@ -20,6 +20,7 @@ from huggingface.generation import MAX_NEW_TOKENS, STOP, greedy_generate
 from huggingface.partial_forward import logits_after
 from huggingface.tokenization import continuation, decode, encode, pad
 from util.files import write_atomically, write_json
+from util.lock import locked
 
 READ_TOKENS = 2048
 """Tokens of prompts and drafts that are read at a time, padding included; a longer row is read alone."""
@@ -54,10 +55,7 @@ class DraftedGeneration:
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path: Path, batch_size: int, layer: int = 0) -> None:
         self._model, self._tokenizer, self._path, self._batch_size, self._layer = model, tokenizer, path, batch_size, layer
         self._below: str | None = None
-        try:
-            self._answers: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            self._answers = {}
+        self._answers = _kept(path)
 
     def __call__(self, prompts: list[str]) -> list[str]:
         """The continuation of each prompt."""
@@ -73,8 +71,9 @@ class DraftedGeneration:
             answers |= dict(zip(open_rows, written))
         new = {key: answers[row] for row, key in enumerate(keys) if key not in self._answers}
         if new:
-            self._answers |= new
-            write_json(self._path, self._answers)
+            with locked(self._path.parent, wait=True, work=self._path.stem):  # other runs add theirs
+                self._answers = self._answers | new | _kept(self._path)
+                write_json(self._path, self._answers)
         return [answers[row] for row in range(len(prompts))]
 
     @torch.inference_mode()
@@ -123,6 +122,15 @@ class DraftedGeneration:
         tensors = {str(number): state.contiguous() for number, state in enumerate(states)}
         write_atomically(file, lambda temporary: save_file(tensors, temporary))
         return states
+
+
+def _kept(path: Path) -> dict[str, str]:
+    """The answers in a file; none if it is not there, or no such file: they are drafts only."""
+    try:
+        answers = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {key: text for key, text in answers.items() if isinstance(text, str)} if isinstance(answers, dict) else {}
 
 
 def _groups(rows: list[_Row]) -> list[list[_Row]]:

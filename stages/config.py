@@ -26,6 +26,7 @@ class RunConfig:
 
     Attributes:
         own: the flags of the method alone, an instance of its ``flags``; None if it has none.
+        given: the names of the flags that the user gave.
     """
 
     model: ModelConfig = part(ModelConfig, "the model and its transcoder")
@@ -45,6 +46,7 @@ class RunConfig:
     seed: int = flag(0, "seed of all randomness")
     run_name: str | None = flag(None, "the run's name in WandB; by default the output folder's")
     own: Any = None
+    given: frozenset[str] = frozenset()
 
     @property
     def is_reference(self) -> bool:
@@ -155,7 +157,8 @@ def run_config(given: Mapping[str, Any]) -> RunConfig:
         if not users:
             raise TypeError(f"There is no flag {name}")
         raise UserError(f"--{name} belongs to --alg_name {' or '.join(users)}.")
-    return replace(config, own=from_flags(config.method.flags, others)) if config.method.flags is not None else config
+    own = from_flags(config.method.flags, others) if config.method.flags is not None else None
+    return replace(config, own=own, given=frozenset(given))
 
 
 def run_flags(config: RunConfig) -> dict[str, Any]:
@@ -165,4 +168,4 @@ def run_flags(config: RunConfig) -> dict[str, Any]:
 
 def changed(config: RunConfig, **flags: Any) -> RunConfig:
     """``config`` with other values of some flags."""
-    return run_config(run_flags(config) | flags)
+    return replace(run_config(run_flags(config) | flags), given=config.given.union(flags))

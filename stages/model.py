@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
@@ -97,7 +96,8 @@ class ModelTranslator:
             drafts = config.workspace / "drafts.json"
             if config.invalidate_cache:
                 drafts.unlink(missing_ok=True)
-                shutil.rmtree(drafts.with_suffix(""), ignore_errors=True)
+                for state in drafts.with_suffix("").glob("*.safetensors"):  # the folder stays: other runs may be writing there
+                    state.unlink(missing_ok=True)
             generate = DraftedGeneration(self._model, self._tokenizer, drafts, config.translation_batch_size, config.model.layer_num)
             translate_samples(
                 prepared.samples,

@@ -74,6 +74,7 @@ def prepare(config: RunConfig) -> Prepared:
         config.workspace,
         config.output,
         config.invalidate_cache,
+        config.given,
     )
     return Prepared(samples, embed, before, targets, task, config.method.read(task))
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from d_running.cluster import CLUSTER_CSV, Clustering, clustering_folder, read_clustering, write_clustering
@@ -118,6 +119,12 @@ def publish(config: RunConfig, clustering: Clustering) -> None:
     folder = clustering_folder(config.preKE_cluster_result)
     if folder.resolve() == config.output.resolve():
         return
-    if (folder / CLUSTER_CSV).exists() and not config.invalidate_cache and read_clustering(folder) != clustering:
-        raise BenchmarkError(f"{folder} holds another clustering; name another --preKE_cluster_result, or give --invalidate_cache.")
-    write_clustering(clustering, folder)
+    with locked(folder, wait=True, work="publish"):
+        if (folder / CLUSTER_CSV).exists() and not config.invalidate_cache:
+            found = read_clustering(folder)
+            # One without settings may be what a killed run has left of the same one.
+            if found != (clustering if found.made_with else replace(clustering, made_with={})):
+                raise BenchmarkError(f"{folder} holds another clustering; name another --preKE_cluster_result, or give --invalidate_cache.")
+            if found.made_with:
+                return
+        write_clustering(clustering, folder)

@@ -33,6 +33,7 @@ class Task:
         workspace: the folder for what runs share.
         folder: the run's own.
         invalidate_cache: do not take what earlier runs left.
+        given: the flags that the user gave; all others have their defaults.
     """
 
     config: EditConfig
@@ -45,6 +46,7 @@ class Task:
     workspace: Path
     folder: Path
     invalidate_cache: bool
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,11 @@ UPDATE = "update"
 MADE_WITH = "made_with"
 """In an update's description: the flags, texts and weights that decided it, beside its request."""
 
-NAMES = ("MODEL_NAME", "TC_layer_file")
+NAMES = ("MODEL_NAME", "TC_layer_file", "mom2_dataset")
 """Of those the names of what was read, which may be moved: they help to find an update, and are no part of its name."""
+
+
+_MOVABLE = ("MODEL_NAME", "TC_layer_file")
 
 
 def update_name(layer: int, kind: str, row: int, request: EditRequest, made_with: Mapping[str, Any]) -> str:
@@ -42,18 +45,19 @@ def updates_in(folder: Path, pattern: str = "*") -> list[Path]:
     return [stem for stem in described if {"layer", "d_model", "n_features"} <= set(read_json(f"{stem}.json", "the saved update"))]
 
 
-def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[str, Any]) -> Path:
+def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[str, Any], given: Collection[str] = ()) -> Path:
     """The update of ``request`` and ``layer`` in ``folder``, without suffix.
 
-    Where there are several, those of the same model and transcoder are preferred, then those of the same search; of several that agree in
-    all that ``wanted`` says, which differ in their texts or weights then, the latest.
+    One that was made with other values of the flags that the user gave is never taken. Of the flags that were not given the defaults count only
+    where several updates are left: those of the same model and transcoder are preferred, then those of the same texts and search.
 
     Args:
         wanted: the flags of the run, of which ``made_with`` has some.
+        given: the names of those that the user gave.
 
     Raises:
         CheckpointError: if there is none.
-        EditError: if there are several, and none is of the search that ``wanted`` describes, naming in what they differ.
+        EditError: if there are several and the flags do not tell which is meant, naming in what they differ.
     """
     descriptions = {stem: read_json(f"{stem}.json", "the saved update") for stem in updates_in(folder)}
     fields = asdict(request)
@@ -68,18 +72,31 @@ def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[s
             f"There is no saved update of the request {request.error} for layer {layer} in {folder}{others}; make it with --alg_name TCPE_pre, "
             "--save_k_v_upd if you name a --save_path, or name the folder that holds it with --save_path."
         )
-    agreeing: list[Path] = []
-    for names in (NAMES, sorted(wanted.keys() - set(NAMES))):
+    # A model and its transcoder may have been moved since; whether an update fits them is seen when they are loaded.
+    decisive = sorted(name for name in given if name in wanted and name not in _MOVABLE)
+    meant = [stem for stem, made in found.items() if all(made.get(name, wanted[name]) == wanted[name] for name in decisive)]
+    if not meant:
+        theirs = [{name: one[name] for name in decisive if one.get(name, wanted[name]) != wanted[name]} for one in found.values()]
+        raise CheckpointError(
+            f"There is no saved update of the request {request.error} for layer {layer} in {folder} with the flags given: those that are there were "
+            f"made with {' and '.join(', '.join(f'--{name} {value}' for name, value in one.items()) for one in theirs)}; run --alg_name TCPE_pre "
+            "with the flags of this command first, or leave them out."
+        )
+    found = {stem: found[stem] for stem in meant}
+    for names in (_MOVABLE, sorted(wanted.keys() - set(_MOVABLE))):
         agreeing = [stem for stem, made in found.items() if made and all(made.get(name, wanted[name]) == wanted[name] for name in names)]
         found = {stem: found[stem] for stem in agreeing} or found
-    made = list(found.values())
-    differing = sorted(name for name in {name for one in made for name in one} if any(one.get(name) != made[0].get(name) for one in made))
-    if differing and not agreeing:
-        shown = ", ".join(f"{name} ({', '.join(str(one.get(name)) for one in made)})" for name in differing)
+    if len(found) > 1:
+        made = list(found.values())
+        differing = sorted(name for name in {name for one in made for name in one} if any(one.get(name) != made[0].get(name) for one in made))
+        shown = ", ".join(f"{name} ({', '.join(str(one.get(name)) for one in made)})" for name in differing) or "nothing that is known"
         raise EditError(
             f"{folder} holds {len(found)} updates of the request {request.error}, which differ in {shown}; give these flags as for TCPE_pre, or "
-            "--save_path with the folder of one of them."
+            "--save_path with the folder of the run that made the one you mean."
         )
-    chosen = max(found, key=lambda stem: Path(f"{stem}.json").stat().st_mtime_ns)
+    chosen = next(iter(found))
+    if others := sorted(name for name in wanted if name not in _MOVABLE and found[chosen].get(name, wanted[name]) != wanted[name]):
+        left_out = ", ".join(f"--{name} {found[chosen][name]}" for name in others)
+        logger.info("The update of the request %s was made with %s, which this command leaves out", request.error, left_out, extra=ONCE)
     logger.info("The update of the request %s is %s", request.error, chosen, extra=ONCE)
     return chosen

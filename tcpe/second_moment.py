@@ -11,7 +11,7 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from util.files import write_atomically
 from util.lock import locked
 from util.memory import out_of_memory_explained
 from util.progress import Progress
+from util.signals import deferred
 
 logger = logging.getLogger(__name__)
 
@@ -396,7 +397,9 @@ def cached_second_moments(
         EditError: as ``collect_second_moment``.
     """
     paths = [cache / _cache_key(model, tokenizer, site, texts) for site in sites]
-    with locked(cache, wait=True):  # another run may be at the same statistics, which take hours for a large model
+    with ExitStack() as stack:
+        for name in sorted({path.name for path in paths}):  # another run may be at the same statistics, which take hours for a large model
+            stack.enter_context(locked(cache, wait=True, work=name))
         moments = _cached(paths, model, tokenizer, sites, texts, anew)
     return [replace(moment, cache=path) for moment, path in zip(moments, paths)]
 
@@ -408,7 +411,7 @@ def _cached(
     if anew:
         for path in paths:
             for file in path.parent.glob(f"{path.name}*"):
-                file.unlink()
+                file.unlink(missing_ok=True)
     finished, partial = ([path.with_name(f"{path.name}{end}") for path in paths] for end in (".safetensors", "_part.safetensors"))
     moments = {number: moment for number, file in enumerate(finished) if (moment := SecondMoment.load(file)) is not None}
     if missing := [number for number in range(len(paths)) if number not in moments]:
@@ -419,13 +422,15 @@ def _cached(
 
         def checkpoint() -> None:
             nonlocal saved
-            if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            if time.monotonic() - saved >= CHECKPOINT_SECONDS or ending:
                 for number, total in zip(missing, sums):
                     if total.n_tokens:
                         total.save(partial[number])
                 saved = time.monotonic()
+                ending.act()
 
-        _add_texts(model, tokenizer, [sites[number] for number in missing], sums, texts, BATCH_TOKENS, checkpoint)
+        with deferred() as ending:
+            _add_texts(model, tokenizer, [sites[number] for number in missing], sums, texts, BATCH_TOKENS, checkpoint)
         for number, total in zip(missing, sums):
             moment = total.mean()
             moment.save(finished[number])

@@ -3,7 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tcpe.compute_u import compute_key, key_direction
@@ -15,6 +17,8 @@ from tcpe.request import EditRequest
 from tcpe.saved import MADE_WITH, UPDATE, update_name
 from tcpe.second_moment import CACHE, SecondMoment, cached_second_moment
 from tcpe.update import RankOneUpdate, make_update
+from util.errors import UserError
+from util.lock import locked
 
 
 def compute_update(
@@ -86,7 +90,7 @@ def computed_update(job: Job) -> RankOneUpdate:
         )
     made_with = {
         **task.names,
-        **{name: getattr(config, name) for name in SEARCH},
+        **{name: getattr(config, name) for name in ("mom2_dataset", *SEARCH)},
         "seed": task.seed,
         "texts": hashlib.sha256("\0".join(job.inputs.texts).encode("utf-8", "surrogateescape")).hexdigest()[:16],
         "weights": hashlib.sha256(update.weight_sample.numpy().tobytes()).hexdigest()[:16],
@@ -95,8 +99,19 @@ def computed_update(job: Job) -> RankOneUpdate:
     update.save(path)
     name = update_name(task.layer, task.kind, config.edits[0][0], request, made_with)
     for folder in {task.workspace / UPDATES, *([config.updates(task.workspace)] if config.save_k_v_upd else [])}:
-        update.save(folder / name)
+        with locked(folder, wait=True, work=name):
+            if not _holds(folder / name, update):  # a run may be reading it
+                update.save(folder / name)
     return update
+
+
+def _holds(path: Path, update: RankOneUpdate) -> bool:
+    """Whether this very update is there, whole."""
+    try:
+        found = RankOneUpdate.load(path)
+    except UserError:
+        return False
+    return all(map(torch.equal, found.vectors(), update.vectors())) and found.details == update.details
 
 
 def value_settings(config: EditConfig) -> ValueSettings:

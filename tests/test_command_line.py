@@ -79,8 +79,10 @@ def test_the_stages_repair_their_target(work: Path) -> None:
     assert active["overall_accuracy_after"] > before["accuracy"]
 
 
-def test_flags_of_the_search_do_not_matter_to_a_saved_update(work: Path) -> None:
-    assert run(work, "TCPE", "other_flags", "--fact_token", "subject_last", "--v_lr", "3") == run(work, "TCPE", "same_flags")
+def test_an_update_of_another_search_than_the_flags_ask_for_is_refused(work: Path) -> None:
+    with pytest.raises(UserError, match="with the flags given: those that are there were made with --fact_token last, --v_lr 0.1; run --alg_name"):
+        run(work, "TCPE", "other_flags", "--fact_token", "subject_last", "--v_lr", "3")
+    assert not (work / "other_flags" / "metrics.json").exists()
 
 
 def test_the_same_command_gives_the_same_bytes(work: Path) -> None:

@@ -8,12 +8,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any, NoReturn
 
 from util.errors import UserError
 from util.logs import LogHandler, close_bars
 from util.packages import missing_package
+from util.signals import Terminated, end_on_signals
 from util.version import VERSION
 
 # Read when torch is imported, which commands do later. Without it, torch's idle threads spin, and on a busy machine with few cores
@@ -73,14 +73,15 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def run_main(main: Callable[[], int | None]) -> NoReturn:
-    """Run a command's ``main`` and exit: 0 or its return value, 2 after a ``UserError``, 130 after Ctrl-C, 143 after SIGTERM.
+    """Run a command's ``main`` and exit: 0 or its return value, 2 after a ``UserError``, 130 after Ctrl-C, 143 after SIGTERM, 138
+    after SIGUSR1, by which clusters announce the end of a job's time.
 
-    SIGTERM ends the command as Ctrl-C does, so that whatever holds a temporary folder or a child process lets go of it.
+    A signal ends the command as Ctrl-C does, so that whatever holds a temporary folder or a child process lets go of it.
     """
     logging.basicConfig(level=logging.INFO, handlers=[LogHandler()])
     for chatty in ("httpx", "httpx2", "filelock", "urllib3", "datasets", "huggingface_hub"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, _terminate)
+    end_on_signals()
     try:
         code = _without_bars(main)
     except UserError as error:
@@ -92,9 +93,9 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
             raise  # a module of our own that is not there is no user's mistake
         sys.stderr.write(sentence)
         code = 2
-    except _Terminated:
+    except Terminated as ended:
         sys.stderr.write("terminated; the same command continues\n")
-        code = 128 + signal.SIGTERM
+        code = 128 + ended.number
     except KeyboardInterrupt:
         sys.stderr.write("stopped; the same command continues\n")
         code = 128 + signal.SIGINT
@@ -110,12 +111,3 @@ def _without_bars(main: Callable[[], int | None]) -> int | None:
         return main()
     finally:
         close_bars()
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM came. A KeyboardInterrupt, since libraries let that one through where they catch all exceptions."""
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
-    raise _Terminated

@@ -1,11 +1,16 @@
 """Files that are either whole or not there: written beside their target and renamed."""
 
 import csv
+import fcntl
+import functools
 import io
 import json
 import os
+import re
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,13 @@ from util.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 """The folder of the rooms: the repository, or that of an installation."""
+
+TEMPORARY = ".part"
+"""Ends the names of what is not yet whole."""
+
+_LOCK = "lock"
+_DISK_TROUBLE = re.compile("No space left on device|Disk quota exceeded|File too large|Input/output error|PytorchStreamWriter failed|unexpected pos")
+"""In the errors of libraries that have their own for a disk that takes no more."""
 
 # It can only be read by setting it, which would disturb other threads later.
 _UMASK = os.umask(0)
@@ -27,27 +39,63 @@ def shipped(path: str) -> str:
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file in the folder of ``path``, then rename it to ``path``.
 
-    A reader, or a run that is killed in the middle, finds the old file or the new one, never a part.
+    A reader, or a run that is killed in the middle, finds the old file or the new one, never a part. What a killed run left of it is removed when
+    the folder is written to again.
 
     Raises:
-        UserError: if the folder cannot be written to.
+        UserError: if the folder cannot be written to, or has no room.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with folder_beside(path) as folder:
+            temporary = folder / path.name
+            write(temporary)
+            temporary.chmod(0o666 & ~_UMASK)
+            temporary.replace(path)
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}; name a folder that you may write to.") from error
-    os.close(handle)
-    temporary = Path(name)
+        raise UserError(f"Cannot write {path}: {error.strerror}; name a folder that you may write to, with some space left.") from error
+    except Exception as error:
+        if reason := _DISK_TROUBLE.search(str(error)):
+            raise UserError(f"Cannot write {path}: {reason[0]}; free some space or name another folder.") from error
+        raise
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """A new folder beside ``path``, removed at the end; those that killed processes left there are removed now.
+
+    A folder, since libraries write files of their own beside the one that they are asked for.
+    """
+    _sweep(path.parent.resolve())
+    lock, folder = _locked_folder(path)
     try:
-        write(temporary)
-        temporary.chmod(0o666 & ~_UMASK)
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}; free some space or name another folder.") from error
+        yield folder
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked_folder(path: Path) -> tuple[int, Path]:
+    """A new folder, and a file in it, open and locked: as long as it is, `_sweep` knows that its process lives."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=TEMPORARY))
+        with suppress(FileNotFoundError):  # swept before it was locked
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
+            with suppress(OSError):  # where there are no locks, nothing is swept
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if os.fstat(lock).st_nlink:
+                return lock, folder
+            os.close(lock)
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half written in ``folder``, when this process first writes there."""
+    for left in folder.glob(f".*{TEMPORARY}"):
+        with suppress(OSError), (left / _LOCK).open("a+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left)
 
 
 def check_writable(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Saved updates are named by what decided them, and found by what a run knows of that."""
 
 import json
-import os
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from tcpe.update import RankOneUpdate
 from util.errors import CheckpointError, EditError
 
 REQUEST = EditRequest("3", "a cast", "int{} x", "s", "t")
-WANTED = {"MODEL_NAME": "m", "TC_layer_file": None, "seed": 0, "v_lr": 0.05}
+WANTED = {"MODEL_NAME": "m", "TC_layer_file": None, "mom2_dataset": "texts", "seed": 0, "v_lr": 0.05}
 
 
 def save(folder, request=REQUEST, layer=2, kind="TC", made_with=None):
@@ -57,12 +56,23 @@ def test_flags_of_the_search_need_not_be_given_again_where_there_is_one(tmp_path
     assert find_saved(tmp_path, 2, REQUEST, WANTED | {"v_lr": 7, "seed": 3}) == path
 
 
-@pytest.mark.parametrize("made", [[WANTED | {"weights": name} for name in "ab"], [None, None]])
-def test_of_two_that_differ_in_their_weights_alone_or_in_nothing_known_the_latest(tmp_path, made):
-    paths = [save(tmp_path, kind=kind, made_with=one) for kind, one in zip(("TC", "TC_ef4"), made)]
-    for path, time in zip(paths, (2, 1)):
-        os.utime(f"{path}.json", (time, time))
-    assert find_saved(tmp_path, 2, REQUEST, WANTED) == paths[0]
+@pytest.mark.parametrize("flag", WANTED.keys() - {"MODEL_NAME", "TC_layer_file"})
+def test_an_update_that_was_made_with_another_value_of_a_flag_that_is_given_is_never_taken(tmp_path, flag):
+    save(tmp_path, made_with=WANTED)
+    other = WANTED | {flag: 7}
+    assert find_saved(tmp_path, 2, REQUEST, other, {"lim"})
+    with pytest.raises(CheckpointError, match=rf"with the flags given: those that are there were made with --{flag} {WANTED[flag]}; run"):
+        find_saved(tmp_path, 2, REQUEST, other, {"lim", flag})
+    path = save(tmp_path, made_with=other)
+    assert find_saved(tmp_path, 2, REQUEST, other, {flag}) == path
+
+
+@pytest.mark.parametrize(("made", "words"), [([WANTED | {"weights": name} for name in "ab"], r"weights \([ab], [ab]\)"), ([None, None], "nothing")])
+def test_of_two_that_the_flags_do_not_tell_apart_none_whatever_the_clock_says(tmp_path, made, words):
+    for kind, one in zip(("TC", "TC_ef4"), made):
+        save(tmp_path, kind=kind, made_with=one)
+    with pytest.raises(EditError, match=f"holds 2 updates of the request 3, which differ in {words}.*--save_path"):
+        find_saved(tmp_path, 2, REQUEST, WANTED)
 
 
 def test_none_is_said_with_what_there_is(tmp_path):

@@ -75,7 +75,8 @@ def test_a_command_of_any_room_says_so_too() -> None:
             assert done.returncode == 2 and done.stderr.startswith("error: The Python package ") and done.stderr.count("\n") == 1, done.stderr
 
 
-def test_sigterm_cleans_up_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+def test_a_signal_to_end_cleans_up_and_says_so(tmp_path: Path, number: signal.Signals, status: int) -> None:
     code = f"""
 import sys, time
 from pathlib import Path
@@ -91,7 +92,7 @@ def main():
 run_main(main)"""
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
-    os.kill(process.pid, signal.SIGTERM)
+    os.kill(process.pid, number)
     said = process.communicate(timeout=20)[1]
-    assert process.returncode == 143 and said == "terminated; the same command continues\n"
+    assert process.returncode == status and said == "terminated; the same command continues\n"
     assert [path.name for path in tmp_path.iterdir()] == ["cleaned"]

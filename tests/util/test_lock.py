@@ -1,13 +1,21 @@
 """A folder belongs to one process at a time, and to none when its holder is dead."""
 
+import errno
+import fcntl
+import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from util import lock
 from util.errors import UserError
 from util.lock import LOCK_FILE, locked
+
+ELSEWHERE = json.dumps({"holder": "process 7 on node9 (x)", "machine": "node9", "token": "a", "signs": 1})
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -41,3 +49,69 @@ def test_waiting_ends_when_the_other_process_does(tmp_path: Path) -> None:
     with locked(tmp_path, wait=True):
         assert (tmp_path / LOCK_FILE).exists()
     assert process.wait(timeout=20) == 0
+
+
+def test_different_work_in_one_folder_does_not_wait(tmp_path: Path) -> None:
+    with locked(tmp_path, work="one"), locked(tmp_path, work="other"), pytest.raises(UserError, match="in use"), locked(tmp_path, work="one"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Seconds a hundredth as long, and a file system without locks."""
+
+    def flock(*_):
+        raise OSError(errno.ENOSYS, "not implemented")
+
+    monkeypatch.setattr(lock, "SIGN_SECONDS", 0.02)
+    monkeypatch.setattr(lock, "SILENT_SECONDS", 0.4)
+    monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("left", [ELSEWHERE, "process 12 (run_tcpe.py)", "", "[]"])
+def test_a_lock_that_a_dead_process_on_another_machine_has_left_is_taken(tmp_path: Path, quick: None, left: str) -> None:
+    (tmp_path / LOCK_FILE).write_text(left)
+    begun = time.monotonic()
+    with locked(tmp_path):
+        assert time.monotonic() - begun >= 0.4
+        assert json.loads((tmp_path / LOCK_FILE).read_text())["machine"] != "node9"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_living_holder_on_another_machine_is_seen_without_the_kernel_s_help(tmp_path: Path, quick: None) -> None:
+    with locked(tmp_path):
+        with pytest.raises(UserError, match=r"is in use by process \d+ on "), locked(tmp_path):
+            pass
+        taken = threading.Event()
+
+        def wait() -> None:
+            with locked(tmp_path, wait=True):
+                taken.set()
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        time.sleep(0.6)
+        assert not taken.is_set()
+    waiting.join(timeout=20)
+    assert taken.is_set() and list(tmp_path.iterdir()) == []
+
+
+def test_of_two_that_take_a_dead_one_s_lock_without_the_kernel_s_help_one_gets_it_at_a_time(tmp_path: Path, quick: None) -> None:
+    (tmp_path / LOCK_FILE).write_text(ELSEWHERE)
+    inside, most = [], []
+
+    def take() -> None:
+        with locked(tmp_path, wait=True):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.1)
+            inside.pop()
+
+    threads = [threading.Thread(target=take) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert most == [1, 1, 1]

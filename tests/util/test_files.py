@@ -1,0 +1,63 @@
+"""Files are whole or not there, whatever happens to who writes them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(code: str) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    path.write_text("before")
+    slow = f"""
+import time
+from util.files import write_atomically
+def write(path):
+    path.write_text("half")
+    path.with_name(".a library's own").touch()
+    print("writing", flush=True)
+    time.sleep(60)
+write_atomically({str(path)!r}, write)"""
+    killed, living = run(slow), run(slow)
+    for process in (killed, living):
+        assert process.stdout.readline() == "writing\n"
+    killed.kill()
+    killed.wait()
+    assert len(list(tmp_path.iterdir())) == 3
+    after = run(f"from util.files import write_text; write_text({str(tmp_path / 'other')!r}, '')")
+    assert after.wait(timeout=20) == 0
+    assert len(list(tmp_path.glob(".*"))) == 1 and path.read_text() == "before"
+    living.kill()
+    living.wait()
+
+
+SAVING = "write_atomically(path, lambda file: save({'a': zeros(10**6)}, file))"
+
+
+@pytest.mark.parametrize(
+    "write", ["write_json(path, 'x' * 10**6)", f"from safetensors.torch import save_file as save; {SAVING}", f"from torch import save; {SAVING}"]
+)
+def test_a_disk_that_takes_no_more_is_said_in_one_sentence_and_leaves_the_old_file(tmp_path: Path, write: str) -> None:
+    path = tmp_path / "figures"
+    path.write_text("before")
+    process = run(f"""
+import resource, signal
+from torch import zeros
+from util.files import write_atomically, write_json
+from util.cli import run_main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+path = {str(path)!r}
+def main():
+    {write}
+run_main(main)""")
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 2 and said.startswith(f"error: Cannot write {path}: ") and said.count("\n") == 1, said
+    assert [file.name for file in tmp_path.iterdir()] == ["figures"] and path.read_text() == "before"
