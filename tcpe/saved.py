@@ -95,8 +95,8 @@ def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[s
             "--save_path with the folder of the run that made the one you mean."
         )
     chosen = next(iter(found))
-    if others := sorted(name for name in wanted if name not in _MOVABLE and found[chosen].get(name, wanted[name]) != wanted[name]):
-        left_out = ", ".join(f"--{name} {found[chosen][name]}" for name in others)
+    if left := sorted(name for name in wanted if name not in _MOVABLE and found[chosen].get(name, wanted[name]) != wanted[name]):
+        left_out = ", ".join(f"--{name} {found[chosen][name]}" for name in left)
         logger.info("The update of the request %s was made with %s, which this command leaves out", request.error, left_out, extra=ONCE)
     logger.info("The update of the request %s is %s", request.error, chosen, extra=ONCE)
     return chosen
