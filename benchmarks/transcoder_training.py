@@ -12,7 +12,7 @@ optimizer (signed momentum, schedule-free) at its default rate and at others, of
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,8 +33,6 @@ from util.progress import Progress
 from util.texts import Texts
 
 TEST_SHARE, TEST_BATCH, WARM_UP_STEPS, SAMPLE = 0.05, 2048, 3, 20_000
-RATES = (1 / 3, 1.0, 3.0)
-"""sparsify's rate, as shares of its default."""
 
 
 class Side(NamedTuple):
@@ -193,11 +191,13 @@ def activations_of(name: str, layer: int, dataset: str, tokens: int, path: Path 
     return parts["train"], parts["test"]
 
 
-def compare(recipe: Recipe, train: MLPActivations, test: MLPActivations, steps: int, with_dense: bool) -> list[str]:
-    """The table's lines for one recipe."""
+def compare(
+    recipe: Recipe, train: MLPActivations, test: MLPActivations, steps: int, with_dense: bool, shares: Sequence[float]
+) -> list[str]:
+    """The table's lines for one recipe; sparsify's rates are ``shares`` of its default."""
     sample = MLPActivations(train.inputs[:SAMPLE].float(), train.outputs[:SAMPLE].float())
     sides = {"ours": ours(recipe, sample)} | ({"dense": dense(recipe, sample)} if with_dense else {})
-    rates = {f"sparsify, rate x {rate:.2g}": rate for rate in RATES}
+    rates = {f"sparsify, rate x {rate:.2g}": rate for rate in shares}
     try:
         sides |= {name: sparsify(recipe, sample, rate) for name, rate in rates.items()}
     except ImportError as error:
@@ -228,6 +228,7 @@ def main() -> None:
     parser.add_argument("--total_training_tokens", type=int, default=600_000, help="tokens to train on (default: %(default)s)")
     parser.add_argument("--expansion_factor", type=int, nargs="*", default=[8, 32], help="features by width (default: 8 32)")
     parser.add_argument("--k", type=int, nargs="*", default=[16, 32], help="active features a token (default: 16 32)")
+    parser.add_argument("--rates", type=float, nargs="*", default=[1 / 3, 1, 3], help="sparsify's rates, as shares of its default (default: 1/3 1 3)")
     parser.add_argument("--dense", action="store_true", help="also our recipe in plain dense autograd")
     parser.add_argument("--threads", type=int, default=1, help="threads; with more, waiting for a busy machine counts as work (default: 1)")
     arguments = parser.parse_args()
@@ -239,7 +240,7 @@ def main() -> None:
     for factor in arguments.expansion_factor:
         for k in arguments.k:
             recipe = Recipe(expansion_factor=factor, k=k, total_training_tokens=arguments.total_training_tokens)
-            for line in compare(recipe, train, test, max(recipe.steps, WARM_UP_STEPS + 1), arguments.dense):
+            for line in compare(recipe, train, test, max(recipe.steps, WARM_UP_STEPS + 1), arguments.dense, arguments.rates):
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()
 

@@ -49,7 +49,7 @@ class Recipe:
     ghost_residual: Literal["output", "input"] = flag(
         "output", "what ghost gradients fit, less the reconstruction: the MLP's output, or its input, as transcoder_circuits has it"
     )
-    dead_feature_window: int = flag(30, "a feature is dead after so many steps without firing")
+    dead_feature_window: int = flag(10, "a feature is dead after so many steps without firing")
     dead_feature_threshold: float = flag(1e-8, "the metrics call a feature dead if it fires on a smaller share of the tokens")
     lr: float | None = flag(
         None, "learning rate of Adam; by default 0.001, and for topk and batchtopk one that falls with the widths (sae_training/trainer.py)"
@@ -61,7 +61,7 @@ class Recipe:
         [], "numbers of first features that must explain the output alone as well, rising; the loss is the mean over them and all features"
     )
     train_batch_size: int = flag(1024, "tokens of one step")
-    accumulation_steps: int = flag(1, "parts in which a step's tokens are computed, to spare memory; batchtopk selects within each")
+    accumulation_steps: int = flag(1, "parts in which a step's tokens are computed, to spare memory; batchtopk selects within each part and process")
     total_training_tokens: int = flag(2_000_000, "tokens to train on; a shorter dataset is read again")
     encoder_dtype: Literal["auto", "float32", "bfloat16"] = flag(
         "auto", "topk, batchtopk: type of the encoder's product; auto: bfloat16 on a CPU that has instructions for it, else float32"

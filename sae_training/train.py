@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from sae_training.evaluation import Evaluation
+    from sae_training.processes import Processes
     from sae_training.trainer import LayerTrainer
     from util.tracking import RunTracker
 
@@ -46,7 +47,9 @@ class Training:
         CheckpointError: for a checkpoint that is damaged or of another training.
     """
 
-    def __init__(self, config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(
+        self, config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, processes: Processes | None = None
+    ) -> None:
         from huggingface.sites import encoded_point, resolve
         from huggingface.transcoder import Sites
         from sae_training.buffer import ActivationBuffer
@@ -57,7 +60,7 @@ class Training:
         from util.texts import Texts
 
         self.config, self.tokenizer, self.device = config, tokenizer, model.device
-        self.processes = Processes()
+        self.processes = processes or Processes()
         for name in ("train_batch_size", "store_batch_size"):
             if getattr(config, name) < self.processes.count:
                 raise UserError(f"--{name} {getattr(config, name)} is less than the {self.processes.count} processes, who could not share it.")
@@ -235,21 +238,25 @@ def train(config: TrainingConfig) -> dict[int, Evaluation]:
     Written are ``layer_L/`` (a transcoder that ``load_transcoder`` reads, and the logarithms of its features' frequencies),
     ``metrics.json``, ``metrics.jsonl``, ``timing.json``, ``run.json`` and, until it has ended, ``checkpoint.pt``.
 
+    Returns:
+        The figures of each layer, in the first process alone.
+
     Raises:
         UserError: for anything that the user can mend.
     """
     from sae_training.processes import Processes, join_processes
 
     device = join_processes() or config.device
-    with locked(config.output) if Processes().first else nullcontext():
+    processes = Processes()
+    with locked(config.output) if processes.first else nullcontext():
         figures = _finished(config)
         if figures is None:
-            figures = _train(config, device)
+            figures = _train(config, device, processes)
         else:
             logger.info("%s is finished; --restart trains it again", config.output)
-        if config.push_to_hub and Processes().first:
+        if config.push_to_hub and processes.first:
             push(config, config.push_to_hub)
-        return figures
+        return figures if processes.first else {}
 
 
 def _finished(config: TrainingConfig) -> dict[int, Evaluation] | None:
@@ -272,7 +279,7 @@ def _finished(config: TrainingConfig) -> dict[int, Evaluation] | None:
     return {int(name.removeprefix("layer_")): Evaluation(**figures) for name, figures in read_json(metrics, "the training's figures").items()}
 
 
-def _train(config: TrainingConfig, device: str) -> dict[int, Evaluation]:
+def _train(config: TrainingConfig, device: str, processes: Processes) -> dict[int, Evaluation]:
     """What ``train`` does in a folder that it has for itself, or that its first process has."""
     from huggingface.load import load_model_and_tokenizer
     from sae_training.checkpoint import CHECKPOINT_FILE
@@ -280,8 +287,8 @@ def _train(config: TrainingConfig, device: str) -> dict[int, Evaluation]:
 
     set_seed(config.seed)
     model, tokenizer = load_model_and_tokenizer(config.MODEL_NAME, device, config.dtype, config.device_map, config.trust_remote_code)
-    training = Training(config, model.requires_grad_(False), tokenizer)
-    writes = training.processes.first
+    training = Training(config, model.requires_grad_(False), tokenizer, processes)
+    writes = processes.first
     if writes:
         (config.output / "metrics.json").unlink(missing_ok=True)  # which stands for a training that has ended
         write_json(config.output / "run.json", asdict(config))
@@ -294,7 +301,7 @@ def _train(config: TrainingConfig, device: str) -> dict[int, Evaluation]:
         if tokens:
             write_json(config.output / "timing.json", {"seconds": seconds, "tokens": tokens, "tokens_per_second": tokens / seconds})
         (config.output / CHECKPOINT_FILE).unlink(missing_ok=True)
-    training.processes.wait()
+    processes.wait()
     return training.figures
 
 
@@ -326,6 +333,8 @@ def main() -> None:
     add_flags(parser, TrainingConfig)
     config = config_from(vars(parser.parse_args()))
     figures = train(config)
+    if not figures:  # the first process prints
+        return
     rows = ["layer     FVU     L0   dead  loss recovered"]
     for layer, found in figures.items():
         recovered = "-" if found.loss_recovered is None else f"{found.loss_recovered:.4f}"
