@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 
 import pytest
 import torch
@@ -52,6 +53,8 @@ def records_of(folder):
             place += BLOCK - place % BLOCK
             continue
         _, length, kind = struct.unpack("<IHB", content[place : place + 7])
+        if place + 7 + length > len(content):
+            break
         message += content[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):  # whole, or its last part
@@ -67,7 +70,11 @@ def test_an_offline_run_holds_what_a_review_needs_under_an_address_of_its_own(tm
     with RunTracker(folder, "a name", {"v_lr": 0.1}, stage="TCPE_pre", series={"value_step": ["loss"]}) as tracker:
         tracker.log(value_step=0, loss=1.5)
         tracker.summarize(**{"MainMetrics/Specificity": 0.75})
-    records = records_of(folder)
+    deadline, records = time.monotonic() + 30, []
+    while not any(record.HasField("exit") for record in records):  # WandB's own process writes it, perhaps only now
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        records = records_of(folder)
     run = next(record.run for record in records if record.HasField("run"))
     assert (run.project, run.run_group, run.job_type, run.display_name) == ("theirs", "sweep", "TCPE_pre", "a name")
     assert run.run_id == run_id(folder, {"v_lr": 0.1}, "TCPE_pre") != run_id(folder, {"v_lr": 0.2}, "TCPE_pre")
