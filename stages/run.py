@@ -26,6 +26,24 @@ Timed = Callable[[str], AbstractContextManager[None]]
 """Enters the seconds that its block takes under a name."""
 
 
+_SERIES = {"value_step": ("loss", "nll", "kl", "weight_decay")}
+"""What a search logs, and over what."""
+
+_MAIN = {
+    "accuracy_of_target_cluster": "accuracy_of_target_cluster",
+    "change_of_target_cluster": "change_of_target_cluster",
+    "specificity": "Specificity",
+    "destructiveness": "Destructiveness",
+}
+"""The figures of the paper's tables, by their names in ``metrics.json``, with those that they have under MainMetrics in WandB."""
+
+
+def _review(metrics: Metrics) -> Metrics:
+    """The metrics as WandB groups them: those of the paper's tables, and all others."""
+    main = {f"MainMetrics/{_MAIN[name]}": value for name, value in metrics.items() if name in _MAIN}
+    return main | {f"SubMetrics/{name}": value for name, value in metrics.items() if name not in _MAIN}
+
+
 class Translator(Protocol):
     """What translates in a run, ready to begin."""
 
@@ -71,7 +89,8 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
         if prepared.before is not None:
             check_comparable(prepared.before.made_with, config.judging.settings | translator.made_with, config.judge.allow_version_change)
         open_run(config, translator.content)
-        with RunTracker(config.output, config.run_name or config.output.name, run_flags(config)) as tracker:
+        stage = "ablation" if config.edit.abla_exp else config.alg_name
+        with RunTracker(config.output, config.run_name or config.output.name, run_flags(config), stage=stage, series=_SERIES) as tracker:
             metrics = translator.metrics | translator.translate(tracker.log)
             if not config.translate_only:
                 with timed("judge"):
@@ -87,6 +106,7 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
                     )
                 metrics |= figures(clustering, measured, prepared.before, prepared.targets)
             tracker.log(**metrics, seconds=seconds)
+            tracker.summarize(**_review(metrics), **{f"request/{number}": vars(one) for number, one in enumerate(prepared.task.requests)})
         if not config.translate_only:
             write_json(config.output / METRICS_FILE, metrics)
             if not config.method.edits:
