@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all that a fresh machine needs; both set up first.
 # `make test-fast` leaves out what is marked slow.
-.PHONY: demo test test-fast demo-model real facts setup browser lint
+.PHONY: demo test test-fast test-slurm demo-model real facts setup browser lint
 
 # Waiting threads must not spin: with two cores they would stall each other.
 export OMP_WAIT_POLICY = PASSIVE
@@ -14,6 +14,11 @@ test: setup browser
 
 test-fast: setup browser
 	.venv/bin/python -m pytest -q --durations=15 -m 'not slow' tests
+
+# On a SLURM of one node that the tests start in a temporary folder and stop again; installs Debian's slurm-wlm where it is missing.
+test-slurm: setup
+	@./setup.sh slurm
+	.venv/bin/python -m pytest -q --override-ini addopts=-ra --durations=5 tests/slurm
 
 # Makes everything under data/demo again: about an hour on two cores. With a JDK, Java and D must agree on the expected results.
 demo-model: setup

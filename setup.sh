@@ -59,3 +59,7 @@ fi
 if [ "${1:-}" = browser ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null && ! installed chromium; then
     echo "setup: Chromium could not be installed, so the tests of pages in a browser will be skipped; your system's package 'chromium' is what they need."
 fi
+
+if [ "${1:-}" = slurm ] && ! PATH="$PATH:/usr/sbin" command -v slurmctld >/dev/null && ! installed slurm-wlm; then
+    echo "setup: SLURM could not be installed, so its tests will be skipped; your system's package 'slurm-wlm' is what they need."
+fi

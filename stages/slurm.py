@@ -144,8 +144,15 @@ def write_scripts(plan: Plan, settings: Settings) -> list[Array]:
 
 
 def _line(task: Task) -> str:
-    """A task as a line: its name, and its command as bash reads it."""
-    return f"{task.name} {shlex.join(command_of(task, 'python'))}"
+    """A task as a line: its name, and its command as bash reads it.
+
+    Raises:
+        UserError: for an argument that is more than a line.
+    """
+    line = f"{task.name} {shlex.join(command_of(task, 'python'))}"
+    if "\n" in line:
+        raise UserError(f"A flag of {task.name} has a line break, which a list of tasks, one a line, cannot hold.")
+    return line
 
 
 @dataclass(frozen=True)
