@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
-    moments, failures = random.Random(arguments.seed), 0
+    moments, failures, late = random.Random(arguments.seed), 0, 0
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         functions, whole = base / "functions.csv", base / "whole"
@@ -99,6 +99,7 @@ def main() -> int:
             children = psutil.Process(killed.pid).children(recursive=True) if killed.poll() is None else []
             killed.send_signal(ending)
             killed.communicate()
+            late += killed.returncode == 0
             again = start(stage, work, functions)
             said = again.communicate()[1]
             _, alive = psutil.wait_procs(children, timeout=5)
@@ -110,7 +111,7 @@ def main() -> int:
             sys.stdout.write(f"{stage:9} {ending.name} after {moment:5.1f} s, exit {killed.returncode:4}: {verdict}; {rest}\n")
             sys.stdout.flush()
             shutil.rmtree(work, ignore_errors=True)
-    sys.stdout.write(f"{arguments.kills} kills, {failures} of them with other metrics or something left\n")
+    sys.stdout.write(f"{arguments.kills} kills, {late} of them after the end; {failures} with other metrics or something left\n")
     return int(failures > 0)
 
 

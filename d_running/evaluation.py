@@ -13,6 +13,17 @@ from util.errors import BenchmarkError
 from util.files import write_json
 
 METRICS_FILE = "metrics.json"
+
+SHORT_NAMES = {
+    "accuracy_of_target_cluster": "generalization",
+    "change_of_target_cluster": "cluster_drift",
+    "specificity": "specificity",
+    "destructiveness": "destructiveness",
+    "reliability": "reliability",
+    "overall_accuracy_before": "accuracy_before",
+    "overall_accuracy_after": "accuracy_after",
+}
+"""The names in metrics.json, and those that tables have."""
 DIGEST = "_digest"
 """Ends the name of a setting that stands for another one's content: of two such the digests are compared, and the names are shown."""
 

@@ -28,8 +28,6 @@ def translate_samples(
     folder: Path,
     batch_size: int,
     pair: LanguagePairName = JAVA_D,
-    part: int = 0,
-    parts: int = 1,
 ) -> None:
     """Write the translation of every sample without a problem to ``folder``/ID.d, or the pair's suffix; files that are there already are kept.
 
@@ -42,7 +40,6 @@ def translate_samples(
         folder: where the files go; what else it holds is left alone.
         batch_size: prompts handed to ``generate`` at a time.
         pair: the name of the language pair.
-        part, parts: translate only this one of so many parts, of which other processes do the others.
 
     Raises:
         UserError: if the batch size is not positive or the folder cannot be written to.
@@ -55,7 +52,7 @@ def translate_samples(
     names = sorted(prompts, key=lambda name: (-len(prompts[name]), name))  # alike lengths together: less padding
     there = {name for name, file in files.items() if file.exists()}
     batches = [names[start : start + batch_size] for start in range(0, len(names), batch_size)]
-    needed = [batch for batch in batches if not there.issuperset(batch)][part::parts]
+    needed = [batch for batch in batches if not there.issuperset(batch)]
     with Progress(desc="Translating", total=sum(map(len, needed))) as progress:
         for batch in needed:
             for name, answer in zip(batch, generate([prompts[name] for name in batch]), strict=True):

@@ -1,6 +1,6 @@
 """Trains a transcoder for every layer of the embedded model but the edited one, which has its own, on one forward pass over texts for all.
 
-usage: python -m demo.train_transcoders   (about 15 minutes on one core; writes data/demo/transcoders)
+usage: python -m demo.train_transcoders   (about 6 minutes on one core; writes data/demo/transcoders)
 """
 
 import logging

@@ -35,8 +35,8 @@ LAYER, KIND = 22, "TC_ef8"
 CONTEXTS = 24
 """Places that are averaged into one request's key and value, the request's own prompt among them."""
 CONTINUED = 40
-"""A target goes on behind the right form with what the model wrote there, to its line's end or so many characters: a value that is searched
-for the right form alone makes the model write it again and again (docs/real_model.md)."""
+"""A target goes on behind the right form with what the model wrote there, to its line's end, to the error's next place or so many
+characters: a value that is searched for the right form alone makes the model write it again and again (docs/real_model.md)."""
 
 
 class Correction(NamedTuple):
@@ -78,7 +78,7 @@ def places(correction: Correction, prompt: str, d: str) -> tuple[RequestContext,
     subject = match.expand(correction.subject)
     if subject not in prompt:
         return None
-    rest = d[match.end("wrong") :].partition("\n")[0][:CONTINUED]
+    rest = re.split(correction.wrong, d[match.end("wrong") :].partition("\n")[0][:CONTINUED])[0]
     return {"prompt": prompt + d[: match.start("wrong")], "target_new": match.expand(correction.right) + rest}, subject
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scipy.stats import binomtest
 
+from d_running.evaluation import SHORT_NAMES
 from stages.config import run_config
 from stages.pages import leave_neurons, leave_report
 from stages.run import Metrics, run_stage
@@ -17,18 +18,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
-
-_FIGURES = {
-    "generalization": "accuracy_of_target_cluster",
-    "cluster_drift": "change_of_target_cluster",
-    "specificity": "specificity",
-    "destructiveness": "destructiveness",
-    "reliability": "reliability",
-    "accuracy_before": "overall_accuracy_before",
-    "accuracy_after": "overall_accuracy_after",
-    "columns": "columns",
-}
-"""The summary's names of the figures, and those of metrics.json."""
 
 _COLUMNS = {
     "generalization": "general.",
@@ -117,7 +106,7 @@ class Chain:
 
 def figures(metrics: Metrics) -> Metrics:
     """Those of one stage that a summary keeps."""
-    return {name: metrics[source] for name, source in _FIGURES.items()}
+    return {short: metrics[name] for name, short in SHORT_NAMES.items()} | {"columns": metrics["columns"]}
 
 
 def table(summary: Metrics, intervals: bool = False) -> str:

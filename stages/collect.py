@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from d_running.cluster import Clustering, read_clustering
+from d_running.evaluation import SHORT_NAMES
 from d_running.intervals import Interval, Share, intervals, shares
 from explain.page import write_page
 from explain.runs import Run, read_run, run_folders
@@ -19,15 +20,7 @@ from util.cli import ArgumentParser
 from util.errors import UserError
 from util.files import write_csv, write_text
 
-FIGURES = {
-    "accuracy_of_target_cluster": "generalization",
-    "change_of_target_cluster": "cluster_drift",
-    "specificity": "specificity",
-    "destructiveness": "destructiveness",
-    "reliability": "reliability",
-    "overall_accuracy_after": "accuracy",
-}
-"""The names of metrics.json, and those of the tables."""
+FIGURES = {name: short for name, short in SHORT_NAMES.items() if short != "accuracy_before"}
 
 TABLE, MEANS, TEXT, PAGE = "collect.csv", "means.csv", "collect.md", "collect.html"
 
@@ -65,7 +58,7 @@ class Line:
             "seed": flags.get("seed"),
             "state": self.state,
             **{name: metrics.get(name) for name in ("samples", "targets", "columns")},
-            **{short: metrics.get(name, accuracy if short == "accuracy" else None) for name, short in FIGURES.items()},
+            **{short: metrics.get(name, accuracy if short == "accuracy_after" else None) for name, short in FIGURES.items()},
             "why": self.why,
         }
 

@@ -5,7 +5,6 @@ changes; ``common`` holds the flags of all of them. Every setting is made for ev
 """
 
 import csv
-import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,6 +63,10 @@ class Task:
     setting: str = ""
     row: int | None = None
     flags: dict[str, Any] = field(default_factory=dict)
+
+    def command(self, python: str) -> str:
+        """Its command, as bash reads it."""
+        return shlex.join([python, *self.arguments])
 
     @property
     def log(self) -> str:
@@ -166,20 +169,13 @@ def make_plan(sweep: str, output_path: str | None = None) -> Plan:
     if not isinstance(stages, list) or not stages or (unknown := [stage for stage in stages if stage not in STAGES]):
         raise UserError(f"The stages of {sweep} must be some of {', '.join(STAGES)}, not {unknown or stages}.")
     builder = _Builder(sweep, Path(folder), stages)
-    lines = [(where, common | own, own) for where, own in settings]
     for where, own in settings:
         if doubled := sorted(common.keys() & own.keys()):
             raise UserError(f"{where} gives {', '.join(doubled)}, which common gives to all settings already; leave one of the two out.")
-    names = _names([(where, dict(own)) for where, own in settings])
-    for name, (where, given, _) in zip(names, lines):
-        given.pop("name", None)
+    for name, (where, own) in zip(_names(settings), settings):
+        given = {flag: value for flag, value in (common | own).items() if flag != "name"}
         builder.add(name, where, given, rest.get("rows"))
     return Plan(sweep, Path(folder), builder.tasks)
-
-
-def command_of(task: Task, python: str) -> list[str]:
-    """The words of a task's command."""
-    return [python, *task.arguments]
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]], dict[str, Any]]:
@@ -256,8 +252,7 @@ def _names(settings: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
     """
     names: dict[str, str] = {}
     for where, own in settings:
-        given = own.pop("name", None)
-        text = str(given) if given is not None else "_".join(f"{flag}_{value}" for flag, value in own.items()) or "default"
+        text = str(own.get("name") or "_".join(f"{flag}_{value}" for flag, value in own.items() if flag != "name") or "default")
         name = re.sub(r"[^\w.+=-]+", "-", text.replace("%", "pct")).strip("-.")[:100]
         if not name or name.startswith((BEFORE, STATISTICS)) or name in ("workspace", LOGS, STATUS, "slurm"):
             raise UserError(f"{where} cannot be called {text!r}, which is no folder's name or the sweep's own; give it another name.")
@@ -463,8 +458,3 @@ def _range(part: Any) -> list[int]:
             raise UserError(f"rows must be numbers of edit requests, such as 3, 0-4 or [0, 2], not {part!r}.")
         numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
     return numbers
-
-
-def processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0))

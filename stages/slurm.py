@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from stages.plan import ABLATION, BEFORE, LOGS, MAIN, PRE, STATISTICS, Plan, Task, command_of, make_plan
+from stages.plan import ABLATION, BEFORE, LOGS, MAIN, PRE, STATISTICS, Plan, Task, make_plan
 from util.cli import ArgumentParser
 from util.errors import UserError
 from util.files import read_json, shipped, write_json, write_text
@@ -149,7 +149,7 @@ def _line(task: Task) -> str:
     Raises:
         UserError: for an argument that is more than a line.
     """
-    line = f"{task.name} {shlex.join(command_of(task, 'python'))}"
+    line = f"{task.name} {task.command('python')}"
     if "\n" in line:
         raise UserError(f"A flag of {task.name} has a line break, which a list of tasks, one a line, cannot hold.")
     return line
@@ -225,8 +225,7 @@ def as_bash(folder: Path, found: list[Submission]) -> str:
     """Submissions as lines of bash, in which a variable holds each array's job id."""
     lines = []
     for one in found:
-        ids = {name: f"${name}" for _, those in one.dependencies for name, _ in those}
-        ids = {name: "${" + value[1:] + "}" for name, value in ids.items()}
+        ids = {name: f"${{{name}}}" for _, those in one.dependencies for name, _ in those}
         words = one.words(folder, ids)
         lines.append(f"{one.array.name}=$({' '.join(word if '${' in word else shlex.quote(word) for word in words)})")
     return "\n".join(lines)

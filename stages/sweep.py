@@ -5,7 +5,6 @@ usage: python -m stages.sweep sweep.yaml --jobs 2       python -m stages.slurm d
 
 import logging
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from contextlib import suppress
 from graphlib import TopologicalSorter
 from threading import Lock
 
-from stages.plan import Plan, Task, command_of, make_plan, processors
+from stages.plan import Plan, Task, make_plan
 from util.cli import ArgumentParser
 from util.errors import UserError
 from util.files import write_text
@@ -80,16 +79,15 @@ class Runner:
         for path in (log, status):
             path.parent.mkdir(parents=True, exist_ok=True)
         status.unlink(missing_ok=True)
-        command = command_of(task, sys.executable)
-        threads = str(max(1, processors() // self._jobs))
+        threads = str(max(1, len(os.sched_getaffinity(0)) // self._jobs))
         with tempfile.TemporaryDirectory(prefix="tcpe_") as temporary, open(log, "ab") as file:
-            file.write(f"$ {shlex.join(command)}\n".encode("utf-8", "surrogateescape"))
+            file.write(f"$ {task.command(sys.executable)}\n".encode("utf-8", "surrogateescape"))
             file.flush()
             environment = {"OMP_NUM_THREADS": threads, **os.environ, "TMPDIR": temporary}
             with self._lock:
                 if self._stopped:
                     return 128 + signal.SIGTERM
-                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
+                process = subprocess.Popen([sys.executable, *task.arguments], stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
                 self._running.add(process)
             code = process.wait()
             with self._lock:
@@ -123,7 +121,7 @@ def describe(plan: Plan) -> str:
     lines = []
     for task in plan.tasks.values():
         waits = f" (waits for {', '.join(task.needs)})" if task.needs else ""
-        lines.append(f"{task.name}{waits}: {plan.state(task)}\n    {shlex.join(command_of(task, 'python'))}")
+        lines.append(f"{task.name}{waits}: {plan.state(task)}\n    {task.command('python')}")
     return "\n".join(lines) + "\n"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tcpe.config import EditConfig
+from tcpe.config import SEARCH, EditConfig
 from tcpe.request import EditRequest
 
 if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
@@ -47,6 +47,11 @@ class Task:
     folder: Path
     invalidate_cache: bool
     given: frozenset[str] = frozenset()
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """The flags that decide an update, beside its request."""
+        return {**self.names, **{name: getattr(self.config, name) for name in ("mom2_dataset", *SEARCH)}, "seed": self.seed}
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ UPDATE = "update"
 MADE_WITH = "made_with"
 """In an update's description: the flags, texts and weights that decided it, beside its request."""
 
-NAMES = ("MODEL_NAME", "TC_layer_file", "mom2_dataset")
-"""Of those the names of what was read, which may be moved: they help to find an update, and are no part of its name."""
+MOVABLE = ("MODEL_NAME", "TC_layer_file")
+"""Of those the names of what may be moved meanwhile; whether an update fits it is seen when it is loaded."""
 
-
-_MOVABLE = ("MODEL_NAME", "TC_layer_file")
+NAMES = (*MOVABLE, "mom2_dataset")
+"""The names of what was read: they help to find an update, and are no part of its name."""
 
 
 def update_name(layer: int, kind: str, row: int, request: EditRequest, made_with: Mapping[str, Any]) -> str:
@@ -72,8 +72,7 @@ def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[s
             f"There is no saved update of the request {request.error} for layer {layer} in {folder}{others}; make it with --alg_name TCPE_pre, "
             "--save_k_v_upd if you name a --save_path, or name the folder that holds it with --save_path."
         )
-    # A model and its transcoder may have been moved since; whether an update fits them is seen when they are loaded.
-    decisive = sorted(name for name in given if name in wanted and name not in _MOVABLE)
+    decisive = sorted(name for name in given if name in wanted and name not in MOVABLE)
     meant = [stem for stem, made in found.items() if all(made.get(name, wanted[name]) == wanted[name] for name in decisive)]
     if not meant:
         theirs = [{name: one[name] for name in decisive if one.get(name, wanted[name]) != wanted[name]} for one in found.values()]
@@ -83,7 +82,7 @@ def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[s
             "with the flags of this command first, or leave them out."
         )
     found = {stem: found[stem] for stem in meant}
-    for names in (_MOVABLE, sorted(wanted.keys() - set(_MOVABLE))):
+    for names in (MOVABLE, sorted(wanted.keys() - set(MOVABLE))):
         agreeing = [stem for stem, made in found.items() if made and all(made.get(name, wanted[name]) == wanted[name] for name in names)]
         found = {stem: found[stem] for stem in agreeing} or found
     if len(found) > 1:
@@ -95,7 +94,7 @@ def find_saved(folder: Path, layer: int, request: EditRequest, wanted: Mapping[s
             "--save_path with the folder of the run that made the one you mean."
         )
     chosen = next(iter(found))
-    if left := sorted(name for name in wanted if name not in _MOVABLE and found[chosen].get(name, wanted[name]) != wanted[name]):
+    if left := sorted(name for name in wanted if name not in MOVABLE and found[chosen].get(name, wanted[name]) != wanted[name]):
         left_out = ", ".join(f"--{name} {found[chosen][name]}" for name in left)
         logger.info("The update of the request %s was made with %s, which this command leaves out", request.error, left_out, extra=ONCE)
     logger.info("The update of the request %s is %s", request.error, chosen, extra=ONCE)

@@ -2,7 +2,6 @@
 
 import logging
 
-from tcpe.config import SEARCH
 from tcpe.method import Task
 from tcpe.saved import find_saved
 from tcpe.update import Edit, RankOneUpdate, together
@@ -18,10 +17,9 @@ def load_edits(task: Task) -> list[Edit]:
         EditError: if it cannot be told which is meant, it has no active feature, or several act on the same key.
     """
     edits = []
-    wanted = {**task.names, "seed": task.seed, **{name: getattr(task.config, name) for name in ("mom2_dataset", *SEARCH)}}
     folder = task.config.updates(task.workspace)
     for (_, lim, decay), request in zip(task.config.edits, task.requests):
-        update = RankOneUpdate.load(find_saved(folder, task.layer, request, wanted, task.given))
+        update = RankOneUpdate.load(find_saved(folder, task.layer, request, task.decisive, task.given))
         edit = Edit(update, lim, decay, task.config.abla_exp)
         columns = len(edit.columns())
         if lim == -1:

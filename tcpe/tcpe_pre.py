@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tcpe.compute_u import compute_key, key_direction
 from tcpe.compute_v import ValueSettings, compute_value
-from tcpe.config import SEARCH, UPDATES, EditConfig
+from tcpe.config import UPDATES, EditConfig
 from tcpe.contexts import FactToken, build_contexts, sample_templates
 from tcpe.method import Job
 from tcpe.request import EditRequest
@@ -89,9 +89,7 @@ def computed_update(job: Job) -> RankOneUpdate:
             settings=value_settings(config),
         )
     made_with = {
-        **task.names,
-        **{name: getattr(config, name) for name in ("mom2_dataset", *SEARCH)},
-        "seed": task.seed,
+        **task.decisive,
         "texts": hashlib.sha256("\0".join(job.inputs.texts).encode("utf-8", "surrogateescape")).hexdigest()[:16],
         "weights": hashlib.sha256(update.weight_sample.numpy().tobytes()).hexdigest()[:16],
     }

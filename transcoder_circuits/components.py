@@ -21,9 +21,6 @@ class ComponentType(enum.Enum):
     MLP = "mlp"
     ATTN = "attn"
     EMBED = "embed"
-    TC_ERROR = "tc_error"
-    PRUNE_ERROR = "prune_error"
-    BIAS_ERROR = "bias_error"
     ROOT = "root"
     """A direction that is no feature: a logit, a difference of logits, the key or value of an edit."""
 
@@ -87,7 +84,6 @@ class FeatureVector:
         token: the position, negative from the end.
         contrib: to the root; a root's is its activation. None until it is known.
         contrib_type: how that is counted.
-        error: what of ``contrib`` its children in a graph leave over.
         bias: the constant part of the contribution, which nothing below the node brings in.
     """
 
@@ -98,7 +94,6 @@ class FeatureVector:
     token: int = -1
     contrib: float | None = None
     contrib_type: ContribType = ContribType.RAW
-    error: float = 0.0
     bias: float = 0.0
     site: str = "stream"
 

@@ -5,8 +5,7 @@ usage: python -m transcoder_circuits.edit_circuit runs/demo/default/length/TCPE 
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,6 @@ from util.errors import CheckpointError, UserError
 from util.files import check_writable, write_json
 
 if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
-    from collections.abc import Iterator
-
     from torch import Tensor
     from transformers import PreTrainedModel
 
@@ -67,10 +64,10 @@ class EditCircuit:
             raise UserError("The edit is of an MLP's neurons, and circuits are made of a transcoder's features; give an edit of a transcoder.")
         self.transcoders = {**transcoders, edit.layer: own}
         self.before = FrozenPass(model, self.transcoders, ids)
-        self._weight = own.down_proj.weight.detach().clone()
+        weight = own.down_proj.weight.detach().clone()
         with applied(model, [edit]):
             self.after = FrozenPass(model, self.transcoders, ids)
-            self.change = self.after.layers[edit.layer].features @ (own.down_proj.weight.detach().float() - self._weight.float()).T
+            self.change = self.after.layers[edit.layer].features @ (own.down_proj.weight.detach().float() - weight.float()).T
         self.columns = edit.columns()
         one = self.before.layers[edit.layer]
         self.weights = torch.zeros(own.n_features)
@@ -91,6 +88,7 @@ class EditCircuit:
             bias=float(self._firing.to(encoder.bias.device) @ encoder.bias),
         )
         self.logit = logit_vector(model, [target], [instead], token=len(self.ids) - 1, name="target-instead")
+        self._undisturbed = {edited: self._run(edited) for edited in (False, True)}
 
     def _key_of(self, features: "Tensor") -> float:
         """The key along its direction, of the edited layer's features at the edited token."""
@@ -122,6 +120,8 @@ class EditCircuit:
         """
         import torch
 
+        from transcoder_circuits.patching import changed
+
         found: dict[str, Any] = {}
         for name, cache, edited in (("key", self.before, False), ("logit", self.after, True)):
             one, change = cache.layers[component.layer], torch.zeros_like(cache.embedding)
@@ -140,7 +140,7 @@ class EditCircuit:
             with changed(self.model, component.layer, stream, attention):
                 real = self._run(edited)
             number = 0 if name == "key" else 1
-            found[name] = {"held": held[number], "predicted": predicted[number], "real": real[number] - self._run(edited)[number]}
+            found[name] = {"held": held[number], "predicted": predicted[number], "real": real[number] - self._undisturbed[edited][number]}
         return found
 
     def _predicted(self, cache: "FrozenPass", pushed: "list[tuple[Tensor, Tensor]]", first: int) -> tuple[float, float]:
@@ -162,8 +162,8 @@ class EditCircuit:
         key, _ = before.in_stream(self.key)
         through = before.through(key[None], [self.position], [before.span(self.key)])
         by_token = through.embeddings[0]
-        total_key, _ = self._run(False)
-        was, now = self._run(False)[1], self._run(True)[1]
+        total_key, was = self._undisturbed[False]
+        now = self._undisturbed[True][1]
         predicted = self._predicted(before, list(before.push(self.layer, self.change, linear_features=True)), self.layer)[1]
         direct = self._predicted(before, list(before.push(self.layer, self.change)), self.layer)[1]
         at_edit = self.change.clone()
@@ -224,27 +224,6 @@ class EditCircuit:
             }
             for layer, token, feature in keys[:nodes]
         ]
-
-
-@contextmanager
-def changed(model: "PreTrainedModel", layer: int, change: "Tensor", attention: bool) -> "Iterator[None]":
-    """While open, what a layer's attention adds to the residual stream, or what the layer returns, is changed at each token [token, d_model]."""
-    from huggingface.architectures import attention_of, layer_of, place_of
-
-    def add(output: Any) -> Any:
-        if isinstance(output, tuple):
-            return (output[0] + change.to(output[0].dtype), *output[1:])
-        return output + change.to(output.dtype)
-
-    module = layer_of(model, layer)
-    if attention:
-        module = place_of(model, module, "post_attention_norm") or attention_of(model, layer)
-    hook: Callable[..., Any] = lambda _module, _args, output: add(output)  # noqa: E731
-    handle = module.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def first_difference(model: "PreTrainedModel", ids: Sequence[int], target: Sequence[int]) -> tuple[list[int], int, int]:

@@ -5,17 +5,14 @@ usage: python -m transcoder_circuits.faithfulness --MODEL_NAME data/demo/model -
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from util.cli import ArgumentParser
 
 if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
-    from collections.abc import Iterator
-
-    from torch import Tensor
     from transformers import PreTrainedModel
 
     from huggingface.tokenization import Batch
@@ -81,79 +78,6 @@ def faithfulness_table(model: "PreTrainedModel", transcoders: "Transcoders", bat
     return [[name, own.cross_entropy, one.cross_entropy, zero.cross_entropy, one.kl, zero.kl] for (name, _), one, zero in pairs]
 
 
-@contextmanager
-def patched(model: "PreTrainedModel", layer: int, site: str, value: "Tensor", token: int, head: int | None = None) -> "Iterator[None]":
-    """While open, what a layer's attention or MLP puts out at a token is ``value`` [d_model], or one head's mixed values [d_head] are.
-
-    Args:
-        site: "attn_out", "mlp_out" or, with a head, "head_values".
-    """
-    from huggingface.architectures import architecture_of, attention_of, mlp_of, submodule
-
-    def put(output: Any) -> Any:
-        whole = output[0] if isinstance(output, tuple) else output
-        whole = whole.clone()
-        width = whole.shape[-1] // model.config.num_attention_heads
-        columns = slice(None) if head is None else slice(head * width, (head + 1) * width)
-        whole[:, token, columns] = value.to(whole.dtype)
-        return (whole, *output[1:]) if isinstance(output, tuple) else whole
-
-    attention = attention_of(model, layer)
-    if site == "head_values":
-        handle = submodule(model, attention, architecture_of(model).o_proj).register_forward_pre_hook(lambda _, args: (put(args[0]),))
-    else:
-        module = {"attn_out": attention, "mlp_out": mlp_of(model, layer)}[site]
-        handle = module.register_forward_hook(lambda _module, _args, output: put(output))
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def activation_patching(
-    model: "PreTrainedModel",
-    clean: Sequence[int],
-    corrupted: Sequence[int],
-    metric: "Callable[[Tensor], float]",
-    site: str = "mlp_out",
-    token: int = -1,
-) -> "Tensor":
-    """What of a metric of the last logits comes back when one part of the corrupted prompt is given its activation from the clean one.
-
-    Args:
-        metric: of the logits [vocabulary] at the last token.
-        site: "attn_out", "mlp_out", or "head_values" for each head alone.
-
-    Returns:
-        [layer], or [layer, head]: 0 as corrupted, 1 as clean.
-    """
-    import torch
-
-    from huggingface.activations import Point, read_activations
-    from huggingface.architectures import layers_of
-
-    device, layers = model.device, range(len(layers_of(model)))
-    clean_ids, corrupted_ids = (torch.tensor([list(ids)], device=device) for ids in (clean, corrupted))
-    points: Any = [Point(layer, site) for layer in layers]  # type: ignore[arg-type]
-    with torch.inference_mode():
-        kept = read_activations(model, points, input_ids=clean_ids, use_cache=False)
-
-        def score(ids: "Tensor") -> float:
-            return metric(model(input_ids=ids, use_cache=False).logits[0, -1].float())
-
-        best, worst = score(clean_ids), score(corrupted_ids)
-        rows = []
-        for layer in layers:
-            value = kept[Point(layer, site)][0, token]  # type: ignore[arg-type]
-            heads = list(enumerate(value.chunk(model.config.num_attention_heads))) if site == "head_values" else [(None, value)]
-            row = []
-            for head, part in heads:
-                with patched(model, layer, site, part, token, head):
-                    row.append((score(corrupted_ids) - worst) / (best - worst))
-            rows.append(row)
-    return torch.tensor(rows) if site == "head_values" else torch.tensor(rows)[:, 0]
-
-
 def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.faithfulness", description=__doc__)
     parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
@@ -162,6 +86,7 @@ def main() -> None:
     parser.add_argument("--n_texts", type=int, default=100, help="at most so many of them (default: %(default)s)")
     arguments = parser.parse_args()
     from explain.neurons import TextStream
+    from huggingface.context import context_length
     from huggingface.load import load_model_and_tokenizer
     from huggingface.tokenization import batches, encode
     from transcoder_circuits.sets import load_transcoders
@@ -169,8 +94,7 @@ def main() -> None:
     transcoders = load_transcoders(list(map(Path, arguments.transcoders)))
     texts = TextStream(arguments.dataset, arguments.n_texts)
     model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device="cpu")
-    limit = getattr(model.config, "max_position_embeddings", None) or 1024
-    rows = [encode(tokenizer, text).ids[:limit] for text in texts]
+    rows = [encode(tokenizer, text).ids[: context_length(model)] for text in texts]
     table = faithfulness_table(model, transcoders, list(batches(rows, tokenizer.pad_token_id, model.device, max_rows=16)))
     sys.stdout.write("| layer | CE original | CE replaced | CE zero-ablated | KL replaced | KL zero-ablated |\n|---|---|---|---|---|---|\n")
     for name, *figures in table:

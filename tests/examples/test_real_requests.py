@@ -27,6 +27,11 @@ def test_a_context_ends_where_right_and_wrong_part(error):
     assert places(CORRECTIONS[error], f"{java}\n", before + right + rest) is None
 
 
+def test_a_target_ends_before_the_error_comes_again():
+    context, _ = places(CORRECTIONS["cast"], "(char) c\n", "    x = (char) a : (char) b;\n")
+    assert context["target_new"] == " cast(char) a :"
+
+
 @pytest.mark.parametrize("row", range(len(CORRECTIONS)))
 @pytest.mark.parametrize("kind", [KIND, "MLP"])
 def test_the_shipped_requests_are_of_development_functions_and_both_kinds(row, kind):

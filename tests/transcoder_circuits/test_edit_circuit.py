@@ -10,7 +10,8 @@ from tcpe.update import Edit, RankOneUpdate, weight_sample
 from tests.tiny import LAYERS, tiny_model, tiny_tokenizer
 from tests.transcoder_circuits.frozen_models import TEXT, transcoders_for
 from transcoder_circuits.edit_circuit import EditCircuit, circuit_text
-from transcoder_circuits.faithfulness import activation_patching, faithfulness_table
+from transcoder_circuits.faithfulness import faithfulness_table, measure_faithfulness
+from transcoder_circuits.patching import activation_patching
 from transcoder_circuits.replacement_ctx import TranscoderReplacementContext, ZeroAblationContext
 
 
@@ -63,8 +64,6 @@ def test_figures_of_what_equals_the_model_and_of_the_clean_prompt():
     model = tiny_model()
     ids = tiny_tokenizer()(TEXT)["input_ids"]
     own = {layer: mlp_of(model, layer) for layer in range(LAYERS)}
-    from transcoder_circuits.faithfulness import measure_faithfulness
-
     found = measure_faithfulness(model, list(batches([ids], 1, "cpu")), [("nothing", ZeroAblationContext(model, []))])
     assert found[1].cross_entropy == found[0].cross_entropy and found[1].kl == 0
     table = faithfulness_table(model, transcoders_for("Llama"), list(batches([ids], 1, "cpu")))
