@@ -17,7 +17,7 @@ function option(short) {
   return (narrow) => ({
     height: 70 + 22 * Math.max(1, stages.length) * settings.length,
     grid: { left: narrow ? 110 : 190, right: 16, top: 8, bottom: 30 },
-    xAxis: axis({ type: "value", min: 0, max: top, interval: top > 2 ? undefined : 0.5, axisLabel: { formatter: (value) => `${Math.round(100 * value)} %` } }),
+    xAxis: axis({ type: "value", min: 0, max: top, axisLine: { show: false }, interval: top > 2 ? undefined : 0.5, axisLabel: { formatter: (value) => `${Math.round(100 * value)} %` } }),
     yAxis: axis({ type: "value", min: -0.5, max: settings.length - 0.5, interval: 1, inverse: true, splitLine: { show: false }, axisLabel: { show: false } }),
     tooltip: { formatter: ({ data: point }) => tip(point.mean.setting, stageOf(point.mean.stage)[0],
       `${percent(point.mean[short])}, ${percent(point.mean[`${short}_low`])} to ${percent(point.mean[`${short}_high`])}`, `${point.mean.runs} runs`) },
