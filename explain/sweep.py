@@ -138,6 +138,7 @@ def write_sweep(folder: str | Path, path: str | Path | None = None, lims: Sequen
 
 def _evaluator(run: Run, model: Any, tokenizer: Any) -> "Callable[[Edit, Path], dict[str, Any]]":
     """Judges an edit of ``model`` into a folder, and returns the figures."""
+    from huggingface.digest import model_digest
     from huggingface.drafts import DraftedGeneration
     from tcpe.update import applied
 
@@ -148,10 +149,11 @@ def _evaluator(run: Run, model: Any, tokenizer: Any) -> "Callable[[Edit, Path], 
     config = replace(from_flags(JudgeConfig, known), cache_dir=workspace)
     size = flags["translation_batch_size"]
     prompt_of = cache(partial(benchmark_prompt, tokenizer, prompt_format=flags.get("prompt_format", "natural")))
+    made_from = model_digest(model)
 
     def evaluate(edit: "Edit", folder: Path) -> dict[str, Any]:
         with applied(model, [edit]) as replaced:
-            generate = DraftedGeneration(model, tokenizer, workspace / "drafts.json", size)
+            generate = DraftedGeneration(model, tokenizer, workspace / "drafts.json", size, made_from=made_from)
             translate_samples(samples, generate, prompt_of, folder / TRANSLATIONS, size)
         clustering, metrics = judge(folder / TRANSLATIONS, samples, folder, config, before, targets)
         values = {"columns": sum(len(one.columns) for one in replaced), **figures(clustering, metrics, before, targets)}

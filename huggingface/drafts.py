@@ -42,6 +42,9 @@ class _Row(NamedTuple):
 class DraftedGeneration:
     """Greedy generation that remembers in a file what was answered first to each prompt, and takes that as the draft later.
 
+    A model whose MLP was replaced by a transcoder answers many prompts otherwise, so what models that were made from the same one answered
+    comes before what any model did.
+
     An edit changes few answers, so most are read in one step, and of the model only from the edited layer on: what comes below it is the same
     in every run, and kept beside the answers. Only for float32: in narrower types, ties between two tokens are common, and reading a draft
     could break them otherwise than writing token by token.
@@ -50,10 +53,14 @@ class DraftedGeneration:
         path: the file; made if it is not there, and started afresh if it cannot be read.
         batch_size: prompts at a time.
         layer: the first that may differ between the runs. If an earlier one does, that is noticed and costs only time.
+        made_from: a name of the model before it was edited, the same in all runs that edit it, such as its digest.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path: Path, batch_size: int, layer: int = 0) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path: Path, batch_size: int, layer: int = 0, made_from: str = ""
+    ) -> None:
         self._model, self._tokenizer, self._path, self._batch_size, self._layer = model, tokenizer, path, batch_size, layer
+        self._made_from = made_from
         self._below: str | None = None
         self._answers = _kept(path)
 
@@ -61,15 +68,15 @@ class DraftedGeneration:
         """The continuation of each prompt."""
         if self._model.dtype != torch.float32:
             return greedy_generate(self._model, self._tokenizer, prompts, batch_size=self._batch_size)
-        keys = [hashlib.sha256(prompt.encode()).hexdigest()[:32] for prompt in prompts]
-        drafts = [self._answers.get(key, "") for key in keys]
+        any_model, own = ([hashlib.sha256(f"{name}{prompt}".encode()).hexdigest()[:32] for prompt in prompts] for name in ("", self._made_from))
+        drafts = [self._answers.get(first, self._answers.get(second, "")) for first, second in zip(own, any_model)]
         answers = self._read(prompts, drafts) if self._layer else {}
         open_rows = [row for row in range(len(prompts)) if row not in answers]
         if open_rows:
             asked, guessed = [prompts[row] for row in open_rows], [drafts[row] for row in open_rows]
             written = greedy_generate(self._model, self._tokenizer, asked, batch_size=self._batch_size, drafts=guessed)
             answers |= dict(zip(open_rows, written))
-        new = {key: answers[row] for row, key in enumerate(keys) if key not in self._answers}
+        new = {key: answers[row] for keys in (any_model, own) for row, key in enumerate(keys) if key not in self._answers}
         if new:
             with locked(self._path.parent, wait=True, work=self._path.stem):  # other runs add theirs
                 self._answers = self._answers | new | _kept(self._path)

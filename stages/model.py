@@ -98,7 +98,10 @@ class ModelTranslator:
                 drafts.unlink(missing_ok=True)
                 for state in drafts.with_suffix("").glob("*.safetensors"):  # the folder stays: other runs may be writing there
                     state.unlink(missing_ok=True)
-            generate = DraftedGeneration(self._model, self._tokenizer, drafts, config.translation_batch_size, config.model.layer_num)
+            made_from = self.made_with[f"model{DIGEST}"]
+            generate = DraftedGeneration(
+                self._model, self._tokenizer, drafts, config.translation_batch_size, config.model.layer_num, made_from
+            )
             translate_samples(
                 prepared.samples,
                 generate,

@@ -96,6 +96,19 @@ def test_answers_are_remembered_as_drafts(tmp_path):
     assert DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == first
 
 
+def test_models_made_from_the_same_one_draft_for_each_other(tmp_path, monkeypatch):
+    asked, answers = [], iter("abcde")
+
+    def write(model, tokenizer, prompts, drafts, **_):
+        asked.append(drafts)
+        return [next(answers)]
+
+    monkeypatch.setattr(drafts, "greedy_generate", write)
+    for made_from in ["plain", "with a transcoder", "plain", "with a transcoder", "a third"]:
+        DraftedGeneration(tiny_model(), TOKENIZER, tmp_path / "drafts.json", 2, made_from=made_from)(["int n"])
+    assert asked == [[""], ["a"], ["a"], ["b"], ["a"]]
+
+
 @pytest.mark.parametrize("family", ["Llama", "GPT2", "Gemma2"])
 def test_drafts_that_are_read_from_a_layer_on_change_nothing(family, tmp_path, monkeypatch):
     model = tiny_model(family, seed=3)  # whose answers are text
