@@ -58,7 +58,7 @@ def compare(own: Clustering, other: Clustering) -> str:
 def main() -> None:
     """Command line, see the module's first lines."""
     parser = ArgumentParser(prog="python -m examples.minilm", description=__doc__.splitlines()[0])
-    parser.add_argument("--noKE", type=Path, default=RUNS / "own/noKE", help="output folder of a noKE run (default: %(default)s)")
+    parser.add_argument("--noKE", type=Path, default=RUNS / "own/TC/noKE", help="output folder of a noKE run (default: %(default)s)")
     parser.add_argument("--embedding_model", type=Path, help="folder of a sentence-transformers model; by default MiniLM, fetched once")
     arguments = parser.parse_args()
     results, config = read_clustering(arguments.noKE).results, JudgeConfig()

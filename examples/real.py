@@ -9,6 +9,7 @@ import csv
 import hashlib
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -120,24 +121,33 @@ def run(kecode: Path | None) -> dict[str, Any]:
             "originals_path": str(functions),
             "container_workspace": str(RUNS / "workspace"),
             "translation_batch_size": BATCH_SIZE,
-            "preKE_cluster_result": str(folder / "noKE"),
             "device": "cpu",
             "mom2_dataset": str(RUNS / "texts.jsonl"),
             **EDIT,
         }
-        own_mlp = {**ROME, "preKE_cluster_result": str(folder / "MLP/noKE")}
         texts, sites = load_texts(common["mom2_dataset"], TEXTS), [Site(LAYER), Site(LAYER, load_transcoder(TRANSCODER, LAYER))]
         cached_second_moments(RUNS / "workspace" / CACHE, model, tokenizer, sites, texts)  # both in one pass; the stages find them there
         with Progress(total=3 + 4 * len(CORRECTIONS), desc="real", unit="stage") as progress:
-            chain = Chain(folder, common, (model, tokenizer), progress)
-            plain = chain.stage("MLP/noKE", "noKE", **own_mlp)
-            rome = [chain.stage(f"MLP/{error}/ROME", "TCPE_pre", i=row, **own_mlp) for row, error in enumerate(CORRECTIONS)]
-            summary = chain.summary(list(CORRECTIONS), {"ROME": rome})
-        summary |= {"accuracy_without_transcoder": plain["accuracy"], "peak_memory_mb": round(memory.mebibytes, 1)}
+            # Before an edit of the MLP other functions fail than before one of the transcoder: two chains, each with a page of its own.
+            mlp, transcoder = (
+                Chain(folder / name, {**common, **flags, "preKE_cluster_result": str(folder / name / "noKE")}, (model, tokenizer), progress)
+                for name, flags in (("MLP", ROME), ("TC", {}))
+            )
+            plain = mlp.stage("noKE", "noKE")
+            rome = [mlp.stage(f"{error}/ROME", "TCPE_pre", i=row) for row, error in enumerate(CORRECTIONS)]
+            summary = transcoder.summary(list(CORRECTIONS), {"ROME": rome})
+        start = time.perf_counter()
+        pages = [mlp.report(), transcoder.report(), *(transcoder.neurons(f"{error}/TCPE") for error in CORRECTIONS)]
+        seconds = mlp.seconds | transcoder.seconds | {"pages": round(time.perf_counter() - start, 3)}
+        seconds["noKE"] += mlp.seconds["noKE"]
+        summary |= {
+            "accuracy_without_transcoder": plain["accuracy"],
+            "seconds": seconds,
+            "peak_memory_mb": round(memory.mebibytes, 1),
+        }
     write_json(folder / "summary.json", summary)
     sys.stdout.write(table(summary, intervals=True))
-    if page := chain.report():
-        sys.stdout.write(f"to look at: {page}\n")
+    sys.stdout.writelines(f"to look at: {page}\n" for page in pages if page)
     return summary
 
 
