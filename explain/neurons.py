@@ -6,7 +6,7 @@ usage: python -m explain.neurons runs/tcpe_0                  writes runs/tcpe_0
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d_running.correction_knowledge import RUN_FILE
+from explain.features import firing, pieces, promoted
 from explain.model import loaded_model
 from explain.page import write_page
 from explain.runs import read_run
@@ -30,14 +31,11 @@ if TYPE_CHECKING:  # these import torch, which help and complaints about flags n
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from huggingface.feature_contexts import Example, FeatureContexts
     from tcpe.contexts import RequestContexts
     from tcpe.update import Edit
 
 PAGE = "neurons.html"
 NEURONS, TEXTS = 8, 1000
-PROMOTED = 7
-"""Tokens that are shown of those that a neuron promotes most, and suppresses most."""
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +126,7 @@ def write_neurons(
         edit.check(model)
         data = _Page(model, tokenizer, edit, transcoder is None, n_neurons).data(texts, path.with_name(f".{path.name}.part"))
     data["texts"] |= {"name": _shown_path(dataset)}
-    write_page(path, f"Neurons of {data['title']} – TCPE", "neurons", data)
+    write_page(path, f"Neurons of {data['title']} – TCPE", ["features", "neurons"], data)
     return path
 
 
@@ -199,7 +197,7 @@ class _Page:
                 "rank": int((key.abs() > key[feature].abs()).sum()) + 1,
                 "share_of_norm": direction[feature].item() ** 2 / norm,
                 "share_of_value": (key[feature] * direction[feature]).item() / along,
-                **self._firing(contexts, number, feature),
+                **firing(self._tokenizer, contexts, feature),
                 "at_the_edit": shown[number],
                 "promoted": written[number],
                 **causes["of"].get(feature, {}),
@@ -222,44 +220,6 @@ class _Page:
             "neurons": neurons,
         }
 
-    def _firing(self, contexts: "FeatureContexts", number: int, feature: int) -> dict[str, Any]:
-        """How often and where a feature fires."""
-        edges, counts = contexts.histogram(feature)
-        strongest = [self._shown(example) for example in contexts.strongest(feature)]
-        bands = [
-            {"low": low, "high": high, "tokens": tokens, "examples": [self._shown(example) for example in examples]}
-            for low, high, tokens, examples in contexts.bands(feature)
-        ]
-        return {
-            "fired": int(contexts.fired[number]),
-            "frequency": float(contexts.fired[number] / contexts.n_tokens),
-            "most": float(max(abs(contexts.most[number]), abs(contexts.least[number]))),
-            "histogram": {"edges": [round(float(edge), 4) for edge in edges], "counts": counts.tolist()},
-            "strongest": strongest,
-            "bands": bands,
-        }
-
-    def _shown(self, example: "Example") -> dict[str, Any]:
-        ids = [int(one) for one in example.ids]
-        inside = [place for place, one in enumerate(ids) if one >= 0]
-        values = [round(float(example.activations[place]), 3) for place in inside]
-        return {"tokens": self._pieces([ids[place] for place in inside]), "values": values, "focus": example.focus - inside[0], "text": example.text}
-
-    def _pieces(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token, together the text of all; a token that is no text of its own is shown by its name."""
-        from huggingface.tokenization import decode
-
-        pieces, before = [], ""
-        for place, one in enumerate(ids):
-            if one in self._tokenizer.all_special_ids:
-                pieces.append(str(self._tokenizer.convert_ids_to_tokens(one)))
-                continue
-            now = decode(self._tokenizer, list(ids[: place + 1]))
-            whole = now.startswith(before) and not now.endswith("\N{REPLACEMENT CHARACTER}")
-            pieces.append(now[len(before) :] if whole else str(self._tokenizer.convert_ids_to_tokens(one)))
-            before = now
-        return pieces
-
     def _at_the_edit(self) -> list[dict[str, Any]]:
         """For each feature the end of the request's own prompt up to the edited token and a little beyond, with its activations."""
         import torch
@@ -274,7 +234,7 @@ class _Page:
             values = read_activations(self._model, [point], **batch._asdict(), use_cache=False)[point][0, :, self._features].float().cpu()
         first = max(0, context.position - window.before)
         rows = slice(first, context.position + 1 + window.after)
-        tokens = self._pieces(context.ids[rows])
+        tokens = pieces(self._tokenizer, context.ids[rows])
         return [
             {"tokens": tokens, "values": [round(value, 3) for value in values[rows, column].tolist()], "focus": context.position - first}
             for column in range(len(self._features))
@@ -287,7 +247,7 @@ class _Page:
         before = self._logits()
         with applied(self._model, [self._edit]):
             after = self._logits()
-        return [{"before": self._tokens(one), "after": self._tokens(other)} for one, other in zip(before, after)]
+        return [{"before": promoted(self._tokenizer, one), "after": promoted(self._tokenizer, other)} for one, other in zip(before, after)]
 
     def _logits(self) -> "Tensor":
         """What each feature's decoder row adds to the logits straight away, [feature, vocabulary], when its activation is 1, or -1 where it is
@@ -304,17 +264,6 @@ class _Page:
             weight = post_norm(torch.ones(rows.shape[1], dtype=self._model.dtype, device=rows.device)).float()
             logits = direct_logits(self._model, rows * weight).cpu()
         return torch.where(self._edit.update.key[self._features, None] < 0, -logits, logits)
-
-    def _tokens(self, logits: "Tensor") -> dict[str, list[list[Any]]]:
-        most, least = logits.topk(PROMOTED).indices.tolist(), (-logits).topk(PROMOTED).indices.tolist()
-        return {
-            name: [[self._name(token), round(logits[token].item(), 3)] for token in tokens]
-            for name, tokens in (("promotes", most), ("suppresses", least))
-        }
-
-    def _name(self, token: int) -> str:
-        text = self._tokenizer.batch_decode([[token]], clean_up_tokenization_spaces=False)[0]
-        return text if text and "\N{REPLACEMENT CHARACTER}" not in text else str(self._tokenizer.convert_ids_to_tokens(token))
 
     def _causes(self) -> dict[str, Any]:
         """The targets' likelihood before and after the edit, and for each active feature without its column, and with it alone."""

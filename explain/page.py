@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ ECHARTS = "echarts/echarts.min.js"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def write_page(path: str | Path, title: str, script: str, data: Any) -> None:
+def write_page(path: str | Path, title: str, script: str | Sequence[str], data: Any) -> None:
     """Write a page that opens offline.
 
     What comes from models, compilers and users reaches the page as JSON only, in which no tag can begin, and its scripts enter it as text.
@@ -25,13 +26,14 @@ def write_page(path: str | Path, title: str, script: str, data: Any) -> None:
 
     Args:
         title: of the window.
-        script: the page's own, a file of ``assets`` without its suffix.
+        script: the page's own, a file of ``assets`` without its suffix, or several in their order.
         data: JSON values, which the script draws; the same values give the same bytes.
 
     Raises:
         UserError: if the file cannot be written; an earlier page is then as it was.
     """
-    scripts = [(ASSETS / name).read_text(encoding="utf-8") for name in (ECHARTS, "page.js", f"{script}.js")]
+    own = [script] if isinstance(script, str) else script
+    scripts = [(ASSETS / name).read_text(encoding="utf-8") for name in (ECHARTS, "page.js", *(f"{one}.js" for one in own))]
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {' '.join(map(_hash_of, scripts))}"
     parts = [
         "<!doctype html>",

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -23,7 +23,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from huggingface.activations import Point, read_activations
 from huggingface.context import context_length
 from huggingface.digest import model_digest, tokenizer_digest
-from huggingface.tokenization import encode, pad
+from huggingface.tokenization import Batch, encode, pad
+from huggingface.transcoder import Transcoder
+from huggingface.transcoder_adapter import reader_beside
 from util.errors import EditError, UserError
 from util.files import write_atomically
 from util.memory import out_of_memory_explained
@@ -280,6 +282,11 @@ class FeatureContexts:
             found.append((float(edges[low]), float(edges[high]), int(counts[low:high].sum()), examples))
         return found
 
+    def drawn(self, feature: int) -> list[Example]:
+        """All examples that are kept of the feature's whole range, those with the smallest activations first."""
+        entries = self._drawn[self.features.index(feature)]
+        return [self._example(entries, row) for row in np.argsort(entries.columns["value"], kind="stable")]
+
     def _example(self, entries: _Entries, row: np.integer) -> Example:
         columns = entries.columns
         return Example(
@@ -321,12 +328,14 @@ def collect_contexts(
     contexts: FeatureContexts,
     texts: Iterable[str],
     checkpoint: Path | None = None,
+    beside: Transcoder | None = None,
 ) -> None:
     """Read texts with the model and let ``contexts`` take in what its features do: what the layer's down projection reads.
 
     With a transcoder in the layer these are its features, else the MLP's neurons.
 
     Args:
+        beside: a transcoder or autoencoder of the layer whose features are read instead; it stands beside the model and changes nothing.
         texts: read as a stream, and once more from their beginning where the checkpoint is of others; each is cut after ``MAX_TOKENS``.
         checkpoint: where an interrupted pass is kept, and continued if it is of the same model, features and texts; removed at the end.
 
@@ -337,6 +346,10 @@ def collect_contexts(
     limit = min(MAX_TOKENS, context_length(model) or MAX_TOKENS)
     parts = [model_digest(model), tokenizer_digest(tokenizer), layer, limit, contexts.features, contexts.thresholds.tolist(), contexts.kept]
     digest = hashlib.sha256(json.dumps([*parts, contexts.signed, contexts.window.before, contexts.window.after]).encode())
+    if beside is not None:
+        digest.update(f"{beside.sites}{beside.activation}".encode() + b"".join(one.cpu().numpy().tobytes() for one in beside.state_dict().values()))
+    point, features = reader_beside(model, layer, beside) if beside is not None else (Point(layer, "neurons"), torch.nn.Identity())
+    read = lambda batch: features(read_activations(model, [point], **batch._asdict(), use_cache=False)[point])  # noqa: E731
     stream, digest = _begin(contexts, texts, checkpoint, digest) if checkpoint else (iter(texts), digest)
     columns = torch.tensor(contexts.features, device=model.device)
     saved = time.monotonic()
@@ -345,7 +358,7 @@ def collect_contexts(
             for text in chunk:
                 _add_to(digest, text)
             rows = [encode(tokenizer, text).ids[:limit] for text in chunk]
-            for numbers, activations in _read(model, tokenizer.pad_token_id, layer, rows, columns):
+            for numbers, activations in _read(model, tokenizer.pad_token_id, layer, rows, columns, read):
                 contexts.add([rows[number] for number in numbers], activations, [contexts.n_texts + number for number in numbers])
             contexts.n_texts += len(chunk)
             bar.update(len(chunk))
@@ -383,7 +396,12 @@ def _add_to(digest: "hashlib._Hash", text: str) -> None:
 
 
 def _read(
-    model: PreTrainedModel, pad_id: int, layer: int, rows: Sequence[list[int]], columns: Int[torch.Tensor, " n_features"]
+    model: PreTrainedModel,
+    pad_id: int,
+    layer: int,
+    rows: Sequence[list[int]],
+    columns: Int[torch.Tensor, " n_features"],
+    read: Callable[[Batch], Float[torch.Tensor, "row column width"]],
 ) -> Iterator[tuple[list[int], list[Float[np.ndarray, "_ n_features"]]]]:
     """The numbers of some rows, and the features' activations at each of their tokens, batch by batch; rows of like length go together.
 
@@ -398,8 +416,7 @@ def _read(
         if following * (len(waiting) + 1) <= BATCH_TOKENS:
             continue
         batch = pad([rows[one] for one in waiting], pad_id, model.device, side="right")
-        point = Point(layer, "neurons")
-        values = read_activations(model, [point], **batch._asdict(), use_cache=False)[point][..., columns].float().cpu().numpy()
+        values = read(batch)[..., columns].float().cpu().numpy()
         if not np.isfinite(values).all():
             raise EditError(f"The activations of layer {layer} are not finite; load the model with --dtype bfloat16 or float32.")
         yield waiting, [values[row, : len(rows[one])] for row, one in enumerate(waiting)]

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from huggingface.activations import Site
 from huggingface.architectures import architecture_of, layer_of
 from huggingface.transcoder import Sites
 from util.errors import CheckpointError
@@ -54,7 +55,7 @@ WRITES = {
 - ``added_normalized``: Gemma only, the output of ``post_norm`` before its weight.
 """
 
-ENCODED = {
+ENCODED: dict[str, Site] = {
     "mlp_out": "mlp_out",
     "mlp.hook_out": "mlp_out",
     "hook_mlp_out": "added",
@@ -104,7 +105,7 @@ def known_sites(model: PreTrainedModel, layer: int) -> tuple[list[str], list[str
     return reads, ["mlp_out"] + (["added", "added_normalized"] if post_norm is not None else [])
 
 
-def encoded_point(sites: Sites, model: PreTrainedModel, layer: int) -> str:
+def encoded_point(sites: Sites, model: PreTrainedModel, layer: int) -> Site:
     """The point of ``huggingface/activations.py`` that a sparse autoencoder with these sites stands at.
 
     Raises:

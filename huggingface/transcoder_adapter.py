@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from huggingface.activations import Point
 from huggingface.architectures import architecture_of, down_projection, layer_of
-from huggingface.sites import reading_norm, resolve, writing_norm
+from huggingface.sites import encoded_point, reading_norm, resolve, writing_norm
 from huggingface.transcoder import Transcoder
 from util.errors import CheckpointError
 
@@ -40,6 +41,21 @@ def encoder_beside(
     adapted = adapt(transcoder, model, layer)
     norm = reading_norm(model, layer, resolve(transcoder.sites, model, layer).reads)
     return lambda stream: adapted.encode(norm(stream))
+
+
+def reader_beside(
+    model: PreTrainedModel, layer: int, transcoder: Transcoder
+) -> tuple[Point, Callable[[Float[Tensor, "*any d_model"]], Float[Tensor, "*any n_features"]]]:
+    """Where a transcoder or a sparse autoencoder beside the model reads, and what maps that to its features.
+
+    Raises:
+        UserError: if the model has no such layer.
+        CheckpointError: if the widths do not fit the model, or a site is not known.
+    """
+    if not transcoder.sites.autoencoder:
+        return Point(layer, "resid_mid"), encoder_beside(model, layer, transcoder)
+    point = Point(layer, encoded_point(transcoder.sites, model, layer))
+    return point, adapt(transcoder, model, layer).encode
 
 
 def splice_transcoder(model: PreTrainedModel, layer: int, transcoder: Transcoder) -> dict[str, nn.Module]:

@@ -6,3 +6,5 @@ import tests.typecheck  # noqa: F401 - the hook finds it by its name
 
 # The rooms whose signatures have shapes.
 install_import_hook(["huggingface", "sae_training", "tcpe", "transcoder_circuits", "util"], "tests.typecheck.checked")
+
+from tests.browser import browser, open_page  # noqa: E402, F401 - fixtures of all rooms' pages; what they import is checked too

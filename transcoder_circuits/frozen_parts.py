@@ -48,6 +48,11 @@ class FrozenNorm:
         return v.new_zeros(v.shape[:-1]) if self.bias is None else v @ self.bias
 
 
+def weight_of_norm(norm: nn.Module, offset: float) -> Float[Tensor, " d_model"]:
+    """What a norm multiplies by, float32; ``offset`` is what the family adds to its parameter."""
+    return norm.get_parameter("weight").detach().float() + (0.0 if isinstance(norm, Scale) else offset)
+
+
 def freeze_norm(norm: nn.Module, x: Float[Tensor, "token d_model"], offset: float) -> FrozenNorm:
     """The norm as it was on ``x``; its scale is measured, so that no formula is assumed but that it is linear but for its scale.
 
@@ -56,7 +61,7 @@ def freeze_norm(norm: nn.Module, x: Float[Tensor, "token d_model"], offset: floa
     """
     if isinstance(norm, nn.Identity):
         return FrozenNorm(x.new_ones(len(x)))
-    weight = norm.get_parameter("weight").detach().float() + (0.0 if isinstance(norm, Scale) else offset)
+    weight = weight_of_norm(norm, offset)
     bias = getattr(norm, "bias", None)
     bias = bias.detach().float() if isinstance(bias, Tensor) else None
     centred = isinstance(norm, nn.LayerNorm)

@@ -13,7 +13,7 @@ from huggingface.activations import Point, read_activations
 from huggingface.architectures import architecture_of, attention_of, layer_of, layers_of, mlp_of, place_of, submodule
 
 
-def _mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """A module's output with its tensor, the first where there are several, changed."""
     return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
 
@@ -24,7 +24,7 @@ def changed(model: PreTrainedModel, layer: int, change: Float[Tensor, "token d_m
     module = layer_of(model, layer)
     if attention:
         module = place_of(model, module, "post_attention_norm") or attention_of(model, layer)
-    handle = module.register_forward_hook(lambda _module, _args, output: _mapped(output, lambda found: found + change.to(found.dtype)))
+    handle = module.register_forward_hook(lambda _module, _args, output: mapped(output, lambda found: found + change.to(found.dtype)))
     try:
         yield
     finally:
@@ -51,7 +51,7 @@ def patched(model: PreTrainedModel, layer: int, site: str, value: Float[Tensor, 
         handle = submodule(model, attention, architecture_of(model).o_proj).register_forward_pre_hook(lambda _, args: (put(args[0]),))
     else:
         module = {"attn_out": attention, "mlp_out": mlp_of(model, layer)}[site]
-        handle = module.register_forward_hook(lambda _module, _args, output: _mapped(output, put))
+        handle = module.register_forward_hook(lambda _module, _args, output: mapped(output, put))
     try:
         yield
     finally:

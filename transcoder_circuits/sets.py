@@ -6,7 +6,7 @@ from pathlib import Path
 from huggingface.loaders import load_transcoder
 from huggingface.sites import declared_layer
 from huggingface.transcoder import CONFIG_FILE, Transcoder
-from util.errors import CheckpointError
+from util.errors import CheckpointError, UserError
 from util.files import read_json
 
 Transcoders = Mapping[int, Transcoder] | Sequence[Transcoder]
@@ -16,6 +16,18 @@ Transcoders = Mapping[int, Transcoder] | Sequence[Transcoder]
 def by_layer(transcoders: Transcoders) -> dict[int, Transcoder]:
     """Transcoders by their layer."""
     return dict(sorted(transcoders.items())) if isinstance(transcoders, Mapping) else dict(enumerate(transcoders))
+
+
+def transcoder_of(transcoders: Mapping[int, Transcoder], layer: int | None) -> tuple[int, Transcoder]:
+    """The transcoder of a layer, the last one's if none is named, with its layer.
+
+    Raises:
+        UserError: if the layer has none.
+    """
+    layer = max(transcoders) if layer is None else layer
+    if layer not in transcoders:
+        raise UserError(f"There is no transcoder for layer {layer}; there are some for {', '.join(map(str, transcoders))}.")
+    return layer, transcoders[layer]
 
 
 def load_transcoders(folders: Sequence[str | Path]) -> dict[int, Transcoder]:

@@ -17,7 +17,7 @@ from huggingface.transcoder import Sites, Transcoder, save_transcoder
 from tcpe.contexts import build_contexts
 from tcpe.request import EditRequest
 from tcpe.update import Edit, RankOneUpdate, applied
-from tests.explain.conftest import Open
+from tests.browser import Open
 from tests.explain.runs import Runs
 from tests.explain.test_report import data_of
 from tests.tiny import FEATURES, WIDTH, tiny_model, tiny_tokenizer

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from explain.overlap import PERMUTATIONS, jaccard, within_and_across, write_overlap
-from tests.explain.conftest import Open
+from tests.browser import Open
 from tests.explain.runs import OTHER, Runs
 from tests.explain.test_report import data_of
 from tests.tiny import tiny_model, tiny_tokenizer

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from explain.report import write_report
-from tests.explain.conftest import Open
+from tests.browser import Open
 from tests.explain.runs import MESSAGE, OTHER, WRONG, Runs
 
 HOSTILE_D = "int f_filled(int n) {\n    // </script><img src=x onerror=\"document.title='hurt'\">\n    return Math;\n}\n"

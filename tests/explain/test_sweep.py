@@ -14,7 +14,7 @@ from explain.sweep import points_of, write_sweep
 from huggingface import drafts
 from huggingface.digest import model_digest
 from tcpe.update import Edit, RankOneUpdate
-from tests.explain.conftest import Open
+from tests.browser import Open
 from tests.explain.runs import Runs
 from tests.explain.test_report import data_of
 from tests.tcpe.test_update import random_update
