@@ -212,7 +212,9 @@ def attribute(
     return _assembled(cache, found, targets, numbers, ids, probabilities)
 
 
-def _most_influential(found: _Found, logits: Sequence[int], probabilities: Tensor, n_active: int, most: int, batch_size: int) -> Int[Tensor, " target"]:
+def _most_influential(
+    found: _Found, logits: Sequence[int], probabilities: Tensor, n_active: int, most: int, batch_size: int
+) -> Int[Tensor, " target"]:
     """Follow the features of most influence, as far as it is known after each round; each round is an eighth of all, at least a batch."""
     done = torch.zeros(n_active, dtype=torch.bool, device=probabilities.device)
     step = max(batch_size, most // 8)

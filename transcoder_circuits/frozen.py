@@ -60,7 +60,7 @@ class FrozenPass:
         self.cross = transcoders if isinstance(transcoders, CrossLayer) else None
         if isinstance(transcoders, CrossLayer):
             if transcoders.n_layers != self.n_layers:
-                raise CheckpointError(f"The cross-layer transcoder is of {transcoders.n_layers} layers, and the model has {self.n_layers}; give its own.")
+                raise CheckpointError(f"The cross-layer transcoder has {transcoders.n_layers} layers, the model {self.n_layers}; give its own.")
             transcoders = [transcoders.layer_transcoder(layer) for layer in range(self.n_layers)]
         self.transcoders = by_layer(transcoders)
         if unknown := [layer for layer in self.transcoders if not 0 <= layer < self.n_layers]:

@@ -172,11 +172,11 @@ class Writers(NamedTuple):
     """The active features that write into one layer, by token.
 
     Attributes:
-        index: int64 [token, most], their numbers in ``FrozenPass.active``; where a token has fewer, how many are active in all.
+        numbers: int64 [token, most], their numbers in ``FrozenPass.active``; where a token has fewer, how many are active in all.
         vectors: float32 [token, most, d_model], what each writes; zeros where a token has fewer.
     """
 
-    index: Int[Tensor, "token most"]
+    numbers: Int[Tensor, "token most"]
     vectors: Float[Tensor, "token most d_model"]
 
     @classmethod
@@ -198,7 +198,7 @@ class Writers(NamedTuple):
         """Add what each feature contributes along directions ``w`` at the first tokens to its column of ``features``."""
         n_seen = w.shape[1]
         found = torch.bmm(w.transpose(0, 1), self.vectors[:n_seen].transpose(1, 2))
-        features.index_add_(1, self.index[:n_seen].flatten(), found.transpose(0, 1).flatten(1))
+        features.index_add_(1, self.numbers[:n_seen].flatten(), found.transpose(0, 1).flatten(1))
 
 
 class Active(NamedTuple):

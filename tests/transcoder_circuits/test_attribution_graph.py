@@ -89,7 +89,7 @@ def test_a_cross_layer_transcoder_and_its_errors_write_what_the_model_writes():
     assert all((cache._rows[0, layer]).abs().sum() > 0 for layer in range(1, LAYERS))
     with pytest.raises(UserError, match="draw the graph"):
         get_top_contribs(cache.model, cache.transcoders, cache, make_sae_feature_vector(cache.transcoders[2], 0, layer=2))
-    with pytest.raises(CheckpointError, match="of 3 layers"):
+    with pytest.raises(CheckpointError, match="has 3 layers"):
         FrozenPass(cache.model, PlantedCrossLayer(3), cache.ids)
 
 
