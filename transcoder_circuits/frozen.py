@@ -23,9 +23,10 @@ from huggingface.context import check_fits_context
 from huggingface.sites import resolve, without_weight
 from huggingface.transcoder_adapter import adapt
 from transcoder_circuits.components import FeatureVector
-from transcoder_circuits.frozen_parts import Active, Direct, FrozenLayer, FrozenNorm, Through, freeze_norm
+from transcoder_circuits.cross_layer import CrossLayer
+from transcoder_circuits.frozen_parts import Active, Direct, FrozenLayer, FrozenNorm, Through, Writers, freeze_norm
 from transcoder_circuits.sets import Transcoders, by_layer
-from util.errors import UserError
+from util.errors import CheckpointError, UserError
 
 
 class FrozenPass:
@@ -34,11 +35,13 @@ class FrozenPass:
     A transcoder that is spliced into the model is read like the MLP that it replaced; give it among ``transcoders`` too, and its layer has no error.
 
     Args:
-        transcoders: by layer, or in the order of the layers; layers without one count as error.
+        transcoders: by layer, or in the order of the layers; layers without one count as error. Or a cross-layer transcoder.
         ids: the prompt's token ids.
 
     Attributes:
-        ids, transcoders: as given, by layer.
+        ids: as given.
+        transcoders: by layer; of a cross-layer transcoder what each layer reads and writes into itself.
+        cross: the cross-layer transcoder, or None.
         layers: what each computed.
         embedding: float32 [token, d_model], what layer 0 reads.
         logits: float32 [token, vocabulary].
@@ -49,12 +52,17 @@ class FrozenPass:
     """
 
     @torch.no_grad()
-    def __init__(self, model: PreTrainedModel, transcoders: Transcoders, ids: Sequence[int]) -> None:
+    def __init__(self, model: PreTrainedModel, transcoders: Transcoders | CrossLayer, ids: Sequence[int]) -> None:
         if not len(ids):
             raise UserError("The prompt has no tokens; give a text.")
         check_fits_context(model, len(ids), "The prompt")
-        self.model, self.ids, self.transcoders = model, [int(one) for one in ids], by_layer(transcoders)
-        self.n_layers = len(layers_of(model))
+        self.model, self.ids, self.n_layers = model, [int(one) for one in ids], len(layers_of(model))
+        self.cross = transcoders if isinstance(transcoders, CrossLayer) else None
+        if isinstance(transcoders, CrossLayer):
+            if transcoders.n_layers != self.n_layers:
+                raise CheckpointError(f"The cross-layer transcoder has {transcoders.n_layers} layers, the model {self.n_layers}; give its own.")
+            transcoders = [transcoders.layer_transcoder(layer) for layer in range(self.n_layers)]
+        self.transcoders = by_layer(transcoders)
         if unknown := [layer for layer in self.transcoders if not 0 <= layer < self.n_layers]:
             raise UserError(f"There is a transcoder for layer {unknown[0]}, and the model's layers are 0 to {self.n_layers - 1}; leave it out.")
         sites: tuple[Site, ...] = ("resid_pre", "attn_in", "pattern", "attn_out", "attn_added", "resid_mid", "mlp_out", "resid_post")
@@ -64,7 +72,10 @@ class FrozenPass:
         self.embedding = found[Point(0, "resid_pre")]
         self.parallel = is_parallel(model)
         self.stream = [found[Point(layer, "resid_pre")] for layer in range(self.n_layers)] + [found[Point(self.n_layers - 1, "resid_post")]]
-        self.layers = [self._layer(layer, {site: found[Point(layer, site)] for site in sites}) for layer in range(self.n_layers)]
+        self.layers: list[FrozenLayer] = []
+        self._rows: dict[tuple[int, int], Tensor] = {}
+        for layer in range(self.n_layers):
+            self.layers.append(self._layer(layer, {site: found[Point(layer, site)] for site in sites}))
         norm = place_of(model, model, "final_norm")
         assert norm is not None
         self.final_norm = freeze_norm(norm, self.stream[-1], architecture_of(model).norm_weight_offset)
@@ -101,6 +112,12 @@ class FrozenPass:
             preactivations = transcoder.up_proj(x)
             features = transcoder.activation(preactivations)
             written = written - transcoder.decode(features, x)
+            if self.cross is not None:
+                for source, below in enumerate(self.layers):
+                    token, feature = below.features.nonzero().unbind(1)
+                    rows = self.cross.decoder_rows(source, layer, feature).float().to(written.device) * below.features[token, feature, None]
+                    self._rows[source, layer] = rows
+                    written = written.index_add(0, token, -rows)
         return FrozenLayer(
             heads=heads,
             pattern=at["pattern"],
@@ -130,6 +147,28 @@ class FrozenPass:
         places = [one.features.nonzero() for one in self.layers]
         parts = [(torch.full((len(found),), layer, device=found.device), *found.unbind(1)) for layer, found in enumerate(places)]
         return Active(*(torch.cat(part) for part in zip(*parts)))
+
+    @cached_property
+    @torch.no_grad()
+    def writers(self) -> list[Writers]:
+        """For each layer the active features that write into it."""
+        layers, tokens, features = self.active
+        inside = [(layers == layer).nonzero()[:, 0] for layer in range(self.n_layers)]
+        found = []
+        for number, one in enumerate(self.layers):
+            own = inside[number]
+            places, rows = [own], [self.embedding.new_zeros(0, self.embedding.shape[1])]
+            if one.transcoder is not None:
+                rows = [one.W_dec.T[features[own]] * one.features[tokens[own], features[own], None]]
+            for source in range(number) if self.cross is not None else ():
+                places.append(inside[source])
+                rows.append(self._rows[source, number])
+            found.append(Writers.of(torch.cat(places), tokens[torch.cat(places)], torch.cat(rows), len(self.ids), len(layers)))
+        return found
+
+    def _check_per_layer(self) -> None:
+        if self.cross is not None:
+            raise UserError("Paths go through features that write into their own layer alone; of a cross-layer transcoder draw the graph.")
 
     def position(self, token: int) -> int:
         """A token's position from the front.
@@ -220,6 +259,7 @@ class FrozenPass:
         self, vectors: Float[Tensor, "batch d_model"], tokens: Sequence[int], spans: Sequence[tuple[int, int]]
     ) -> Direct:
         """What each part contributes to directions of the residual stream, each at its token and seeing the parts of its span."""
+        self._check_per_layer()
         v, device = vectors, vectors.device
         token = torch.tensor(list(tokens), device=device)
         first, stop = (torch.tensor(side, device=device) for side in zip(*spans))
@@ -288,44 +328,45 @@ class FrozenPass:
         Takes batch * token * d_model numbers; the spans' first part must be the embedding.
         """
         assert all(first == -1 for first, _ in spans), "a direction of one sublayer alone is no start of a graph"
-        device, n_batch, n_tokens = vectors.device, len(vectors), len(self.ids)
-        everywhere, rows = slice(None), torch.arange(n_batch, device=device)
-        token = torch.tensor(list(tokens), device=device)
+        device, n_batch = vectors.device, len(vectors)
+        rows, token = torch.arange(n_batch, device=device), torch.tensor(list(tokens), device=device)
         stops = torch.tensor([stop for _, stop in spans], device=device)
-        g = vectors.new_zeros(n_batch, n_tokens, vectors.shape[1])
-        active = self.active
-        features = vectors.new_zeros(n_batch, len(active.layer))
-        errors = vectors.new_zeros(n_batch, self.n_layers, n_tokens)
+        # Nothing flows back from a token to later ones.
+        seen = slice(max(tokens) + 1)
+        last = max(stop for _, stop in spans)
+        g = vectors.new_zeros(n_batch, seen.stop, vectors.shape[1])
+        features = vectors.new_zeros(n_batch, len(self.active.layer) + 1)
+        errors = vectors.new_zeros(n_batch, self.n_layers, len(self.ids))
         bias = vectors.new_zeros(n_batch)
         for number, layer in reversed(list(enumerate(self.layers))):
             late: Tensor | None = None
             self._put(g, vectors, rows, token, stops == 2 * number + 2)
-            if (g != 0).any():
-                w = layer.write.pull(g, everywhere)
-                errors[:, number] = (w * layer.error).sum(-1)
+            if last >= 2 * number + 2:
+                w = layer.write.pull(g, seen)
+                errors[:, number, seen] = (w * layer.error[seen]).sum(-1)
                 bias += layer.write.constant(g).sum(-1)
                 if layer.transcoder is not None:
-                    inside = active.layer == number
-                    places, chosen = active.token[inside], active.feature[inside]
-                    features[:, inside] = (w[:, places] * layer.W_dec.T[chosen]).sum(-1) * layer.features[places, chosen]
+                    self.writers[number].add(w, features)
                     bias += (w @ layer.transcoder.down_proj.bias).sum(-1)
                     if layer.transcoder.skip is not None:
                         back = w @ layer.transcoder.skip.weight
                         bias += layer.read.constant(back).sum(-1)
-                        late = layer.read.pull(back, everywhere)
+                        late = layer.read.pull(back, seen)
             if late is not None and not self.parallel:
                 g, late = g + late, None
             self._put(g, vectors, rows, token, stops == 2 * number + 1)
-            if (g != 0).any():
-                w = layer.attn_out_norm.pull(g, everywhere)
+            if last >= 2 * number + 1:
+                w = layer.attn_out_norm.pull(g, seen)
                 bias += (w @ layer.heads.b_O.float()).sum(-1) + layer.attn_out_norm.constant(g).sum(-1)
                 mixed = torch.einsum("bqm,hdm->bqhd", w, layer.W_O)
-                at_sources = torch.einsum("hqk,bqhd->bkhd", layer.pattern, mixed)
+                at_sources = torch.einsum("hqk,bqhd->bkhd", layer.pattern[:, seen, seen], mixed)
                 bias += (at_sources * layer.b_V).sum((1, 2, 3))
-                g = g + layer.attn_in_norm.pull(torch.einsum("bkhd,hmd->bkm", at_sources, layer.W_V), everywhere)
+                g = g + layer.attn_in_norm.pull(torch.einsum("bkhd,hmd->bkm", at_sources, layer.W_V), seen)
             g = g if late is None else g + late
         self._put(g, vectors, rows, token, stops == 0)
-        return Through(features, errors, (g * self.embedding).sum(-1), bias)
+        embeddings = vectors.new_zeros(n_batch, len(self.ids))
+        embeddings[:, seen] = (g * self.embedding[seen]).sum(-1)
+        return Through(features[:, :-1], errors, embeddings, bias)
 
     @staticmethod
     def _put(g: Tensor, vectors: Tensor, rows: Tensor, token: Tensor, where: Tensor) -> None:
@@ -342,6 +383,7 @@ class FrozenPass:
             change: at the site where the layer's transcoder writes, or else what its MLP puts out; with ``attention``, what that puts out.
             linear_features: let active features follow what they read; else they keep their values.
         """
+        self._check_per_layer()
         first, stream = self.layers[layer], torch.zeros_like(change)
         middle = first.attn_out_norm.push(change) if attention else stream
         if not attention:

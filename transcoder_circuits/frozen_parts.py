@@ -173,6 +173,39 @@ class Through(NamedTuple):
     bias: Float[Tensor, " batch"]
 
 
+class Writers(NamedTuple):
+    """The active features that write into one layer, by token.
+
+    Attributes:
+        numbers: int64 [token, most], their numbers in ``FrozenPass.active``; where a token has fewer, how many are active in all.
+        vectors: float32 [token, most, d_model], what each writes; zeros where a token has fewer.
+    """
+
+    numbers: Int[Tensor, "token most"]
+    vectors: Float[Tensor, "token most d_model"]
+
+    @classmethod
+    def of(
+        cls, numbers: Int[Tensor, " writer"], tokens: Int[Tensor, " writer"], rows: Float[Tensor, "writer d_model"], n_tokens: int, n_active: int
+    ) -> "Writers":
+        """From the numbers of features, their tokens and what each writes."""
+        order = tokens.argsort(stable=True)
+        numbers, tokens, rows = numbers[order], tokens[order], rows[order]
+        counts = torch.bincount(tokens, minlength=n_tokens)
+        place = torch.arange(len(tokens), device=tokens.device) - (counts.cumsum(0) - counts)[tokens]
+        most = int(counts.max())
+        index = torch.full((n_tokens, most), n_active, device=tokens.device)
+        vectors = rows.new_zeros(n_tokens, most, rows.shape[1])
+        index[tokens, place], vectors[tokens, place] = numbers, rows
+        return cls(index, vectors)
+
+    def add(self, w: Float[Tensor, "batch seen d_model"], features: Float[Tensor, "batch active_and_one"]) -> None:
+        """Add what each feature contributes along directions ``w`` at the first tokens to its column of ``features``."""
+        n_seen = w.shape[1]
+        found = torch.bmm(w.transpose(0, 1), self.vectors[:n_seen].transpose(1, 2))
+        features.index_add_(1, self.numbers[:n_seen].flatten(), found.transpose(0, 1).flatten(1))
+
+
 class Active(NamedTuple):
     """The features that are not zero, in the order of layers, then tokens, then features; int64 [active]."""
 

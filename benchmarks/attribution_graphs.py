@@ -1,0 +1,95 @@
+"""The graph of a prompt of 60 tokens on the embedded model, beside circuit-tracer's of the same transcoders: seconds, and how far edges differ.
+
+usage: python -m benchmarks.attribution_graphs [--circuit_tracer /path/to/python]
+(circuit-tracer 0.5.0 needs transformers 4.57, so that it has a Python of its own; without it that side is left out)
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from transformers import PreTrainedModel
+
+from demo.settings import DATA
+from huggingface.architectures import mlp_norm_of
+from huggingface.load import load_model_and_tokenizer
+from huggingface.tokenization import encode
+from huggingface.transcoder import Transcoder
+from transcoder_circuits.attribution_graph import LOGITS, MASS, AttributionGraph, attribute
+from transcoder_circuits.frozen import FrozenPass
+from transcoder_circuits.influence import graph_scores, prune
+from transcoder_circuits.sets import load_transcoders
+from util.cli import ArgumentParser, run_main
+
+TOKENS, ROUNDS = 60, 3
+THEIR_BATCH = 64
+
+
+def theirs(python: str, model: PreTrainedModel, transcoders: dict[int, Transcoder], ids: list[int]) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """circuit-tracer's seconds and graph. It reads behind the norm but for its weight, which is put into the encoders."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tensors = {}
+        for layer, one in transcoders.items():
+            weight = mlp_norm_of(model, layer).get_parameter("weight").detach()
+            own = {"W_enc": one.up_proj.weight * weight, "b_enc": one.up_proj.bias, "W_dec": one.down_proj.weight.T, "b_dec": one.down_proj.bias}
+            tensors |= {f"{layer}.{key}": value.detach().contiguous() for key, value in own.items()}
+        save_file(tensors, folder / "transcoders.safetensors")
+        task = {"model": str(DATA / "model"), "ids": ids, "rounds": ROUNDS, "batch_size": THEIR_BATCH, "logits": LOGITS, "mass": MASS}
+        (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
+        command = [python, "-m", "benchmarks.circuit_tracer_side", str(folder)]
+        subprocess.run(command, check=True, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+        with safe_open(folder / "found.safetensors", "pt") as file:
+            found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+            return json.loads(file.metadata()["seconds"]), found
+
+
+def largest_difference(ours: AttributionGraph, other: dict[str, torch.Tensor]) -> float:
+    """Of any edge, relative to the largest one; features and logits come in their own order."""
+    places = {tuple(place): row for row, place in enumerate(ours.features.tolist())}
+    features = [places[tuple(place)] for place in other["features"].tolist()]
+    logits = [ours.of("logit").start + ours.logits.tolist().index(one) for one in other["logits"].tolist()]
+    order = torch.tensor([*features, *range(ours.of("error").start, ours.of("logit").start), *logits])
+    assert len(order) == len(ours.edges), "the graphs have other nodes"
+    return ((ours.edges[order][:, order] - other["edges"]).abs().max() / ours.edges.abs().max()).item()
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="python -m benchmarks.attribution_graphs", description=__doc__)
+    parser.add_argument("--circuit_tracer", default="", help="a Python that circuit-tracer is installed in")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    model, tokenizer = load_model_and_tokenizer(str(DATA / "model"), device="cpu")
+    transcoders = load_transcoders([DATA / "transcoders", DATA / "transcoder"])
+    text = json.loads((DATA / "texts.jsonl").read_text(encoding="utf-8").splitlines()[0])["text"]
+    ids = encode(tokenizer, text).ids[:TOKENS]
+    seconds = []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        graph = attribute(FrozenPass(model, transcoders, ids))
+        seconds.append(time.perf_counter() - begun)
+    pruned, scores = prune(graph), graph_scores(graph)
+    sys.stdout.write(
+        f"ours: {statistics.median(seconds):.2f} s for {len(graph.features)} features as targets; replacement {scores.replacement:.3f}, "
+        f"completeness {scores.completeness:.3f}; pruned to {int(pruned.nodes.sum())} nodes and {int(pruned.edges.sum())} edges\n"
+    )
+    if not arguments.circuit_tracer:
+        sys.stdout.write("circuit-tracer is left out: --circuit_tracer names a Python that has it\n")
+        return
+    their_seconds, found = theirs(arguments.circuit_tracer, model, transcoders, ids)
+    sys.stdout.write(
+        f"circuit-tracer: {statistics.median(their_seconds):.2f} s; the largest difference of an edge is {largest_difference(graph, found):.1e} "
+        "of the largest edge\n"
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)
