@@ -37,7 +37,7 @@ def theirs(python: str, model: PreTrainedModel, transcoders: dict[int, Transcode
     """circuit-tracer's seconds and graph. It reads behind the norm but for its weight, which is put into the encoders."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tensors = {}
+        tensors: dict[str, torch.Tensor] = {}
         for layer, one in transcoders.items():
             weight = mlp_norm_of(model, layer).get_parameter("weight").detach()
             own = {"W_enc": one.up_proj.weight * weight, "b_enc": one.up_proj.bias, "W_dec": one.down_proj.weight.T, "b_dec": one.down_proj.bias}

@@ -50,7 +50,9 @@ def main() -> None:
     seconds = []
     for _ in range(task["rounds"]):
         begun = time.perf_counter()
-        graph = attribute(torch.tensor(task["ids"]), model, batch_size=task["batch_size"], max_n_logits=task["logits"], desired_logit_prob=task["mass"])
+        graph = attribute(
+            torch.tensor(task["ids"]), model, batch_size=task["batch_size"], max_n_logits=task["logits"], desired_logit_prob=task["mass"]
+        )
         seconds.append(time.perf_counter() - begun)
     ids = torch.tensor([target.vocab_idx for target in graph.logit_targets])
     found = {"edges": graph.adjacency_matrix, "features": graph.active_features[graph.selected_features], "logits": ids}
