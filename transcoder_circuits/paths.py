@@ -38,13 +38,11 @@ def prompt_ids(tokenizer: "PreTrainedTokenizerFast", prompt: str, prompt_file: s
 
 
 def strongest_feature(cache: "FrozenPass", layer: int, token: int) -> int:
-    """The most active feature of a layer at a token.
+    """The most active feature of a layer with a transcoder, at a token.
 
     Raises:
-        UserError: if the layer has no transcoder, or none of its features is active there.
+        UserError: if none is active there.
     """
-    if layer not in cache.transcoders:
-        raise UserError(f"There is no transcoder for layer {layer}; there are some for {', '.join(map(str, cache.transcoders))}.")
     active = cache.layers[layer].features[cache.position(token)]
     if not (active != 0).any():
         raise UserError(f"No feature of layer {layer} is active at token {token}; give another token.")
@@ -72,6 +70,7 @@ def main() -> None:
     parser.add_argument("--prompt_file", help="a file that holds it")
     parser.add_argument("--layer", type=int, help="of the feature; by default that of the last transcoder")
     parser.add_argument("--feature", type=int, help="its number; by default the most active one")
+    parser.add_argument("--sae", help="folder of a sparse autoencoder whose feature is followed instead of a transcoder's")
     parser.add_argument("--logit", help="follow the logit of the token that this text begins with, instead of a feature")
     parser.add_argument("--token", type=int, default=-1, help="position in the prompt, negative from its end (default: %(default)s)")
     parser.add_argument("--num_iters", type=int, default=2, help="depths of the search (default: %(default)s)")
@@ -90,19 +89,25 @@ def run(arguments: Any) -> str:
     from transcoder_circuits.circuit_analysis import greedy_get_top_paths, make_sae_feature_vector
     from transcoder_circuits.components import logit_vector
     from transcoder_circuits.frozen import FrozenPass
-    from transcoder_circuits.sets import load_transcoders
+    from transcoder_circuits.saes import sae_root
+    from transcoder_circuits.sets import load_transcoders, transcoder_of
 
     transcoders = load_transcoders(arguments.transcoders)
+    if saes := [layer for layer, one in transcoders.items() if one.sites.autoencoder]:
+        raise UserError(f"What is given for layer {saes[0]} is an autoencoder, which stands in for no MLP; follow its features with --sae.")
     model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device="cpu")
     ids = prompt_ids(tokenizer, arguments.prompt, arguments.prompt_file)
     cache = FrozenPass(model, transcoders, ids)
     if arguments.logit is not None:
         wanted = tokenizer(arguments.logit, add_special_tokens=False)["input_ids"] or encode(tokenizer, arguments.logit).ids
         root = logit_vector(model, wanted[:1], token=arguments.token, name=f"logit {tokenizer.decode(wanted[:1])!r}")
+    elif arguments.sae:
+        layer, sae = transcoder_of(load_transcoders([arguments.sae]), arguments.layer)
+        root = sae_root(cache, sae, arguments.feature, arguments.token, layer)
     else:
-        layer = max(transcoders) if arguments.layer is None else arguments.layer
-        feature = strongest_feature(cache, layer, arguments.token) if arguments.feature is None or layer not in transcoders else arguments.feature
-        root = make_sae_feature_vector(transcoders[layer], feature, token=arguments.token, layer=layer)
+        layer, transcoder = transcoder_of(transcoders, arguments.layer)
+        feature = strongest_feature(cache, layer, arguments.token) if arguments.feature is None else arguments.feature
+        root = make_sae_feature_vector(transcoder, feature, token=arguments.token, layer=layer)
     found = greedy_get_top_paths(
         model,
         transcoders,
