@@ -69,7 +69,7 @@ def report_data(runs: Sequence[Run], names: Sequence[str]) -> dict[str, Any]:
     java = {sample.name: natural_java(sample.java) for sample in load_functions(runs[0].originals)}
     if missing := [name for name in functions if name not in java]:
         raise UserError(f"The benchmark {runs[0].originals} lacks the function {missing[0]} of the run in {runs[0].folder}; it has changed since.")
-    written = _translations(runs[0].folder if runs[0].edits_nothing else runs[0].before, before)
+    written = translations_of(runs[0].folder if runs[0].edits_nothing else runs[0].before, before)
     title = f"{len(runs)} runs on {len(functions)} functions" if len(runs) > 1 else _title(runs[0])
     return {
         "title": title,
@@ -99,7 +99,7 @@ def _before(runs: Sequence[Run]) -> Clustering:
     return first
 
 
-def _translations(folder: Path, clustering: Clustering) -> list[str | None]:
+def translations_of(folder: Path, clustering: Clustering) -> list[str | None]:
     """What the model wrote for each function; None where the folder has no translation, as that of a published clustering."""
     files = [folder / TRANSLATIONS / result.path for result in clustering.results]
     return [file.read_bytes().decode("utf-8", "surrogateescape") if file.is_file() else None for file in files]
@@ -130,7 +130,7 @@ def _run(run: Run, name: str, before: Clustering, written: Sequence[str | None])
     after = run.clustering
     groups, messages = _judged(after)["groups"], _judged(after)["messages"]
     old = [_shortened(result.description) for result in before.results]
-    now = _translations(run.folder, after)
+    now = translations_of(run.folder, after)
     description = run.description
     return {
         "name": name,

@@ -154,6 +154,8 @@ class TrainingConfig(Recipe):
     device_map: str | None = flag(None, "Hugging Face's map of the model over several devices, e.g. auto")
     trust_remote_code: bool = flag(False, "let code that comes with a model run")
     run_name: str | None = flag(None, "the run's name in WandB; by default the output folder's")
+    wandb_project: str = flag("", "the run's project in WandB; by default WANDB_PROJECT, or tcpe")
+    wandb_entity: str = flag("", "the user or team that it belongs to; by default WANDB_ENTITY, or that of the key")
     push_to_hub: str | None = flag(None, "repository on the hub, OWNER/NAME, that the finished transcoders are uploaded to; made if need be")
 
     @property
@@ -172,6 +174,8 @@ class TrainingConfig(Recipe):
             "wandb_log_frequency",
             "restart",
             "run_name",
+            "wandb_project",
+            "wandb_entity",
             "push_to_hub",
         )
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in free}

@@ -147,7 +147,9 @@ class Training:
         config, started = self.config, time.perf_counter()
         every = max(1, config.all_steps // config.n_checkpoints) if config.n_checkpoints else config.all_steps + 1
         name = config.run_name or config.output.name
-        with RunTracker(config.output, name, config.settings, keep_before=self.step) if self.processes.first else nullcontext() as tracker:
+        series, project, entity = {"step": ["layer_*"]}, config.wandb_project, config.wandb_entity
+        open_tracker = partial(RunTracker, config.output, name, config.settings, self.step, "training", series, project=project, entity=entity)
+        with open_tracker() if self.processes.first else nullcontext() as tracker:
             progress = Progress(range(self.step, config.all_steps), initial=self.step, total=config.all_steps, desc="training")
             for step in progress:
                 report = step % config.wandb_log_frequency == 0

@@ -45,6 +45,8 @@ class RunConfig:
     judge: JudgeConfig = part(JudgeConfig, "judging", without=("cache_dir", "compile_limit", "run_limit"))
     seed: int = flag(0, "seed of all randomness")
     run_name: str | None = flag(None, "the run's name in WandB; by default the output folder's")
+    wandb_project: str = flag("", "the run's project in WandB; by default WANDB_PROJECT, or tcpe")
+    wandb_entity: str = flag("", "the user or team that it belongs to; by default WANDB_ENTITY, or that of the key")
     own: Any = None
     given: frozenset[str] = frozenset()
 

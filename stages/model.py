@@ -25,9 +25,11 @@ from huggingface.transcoder import Sites, Transcoder
 from huggingface.transcoder_adapter import spliced
 from stages.config import RunConfig
 from stages.prepare import Prepared
+from stages.review import named
 from stages.run import Metrics, Timed
 from stages.run_folder import TRANSLATIONS
 from tcpe.method import Job
+from tcpe.norms import edit_figures
 from tcpe.saved import DECIDES_UPDATE
 from tcpe.update import Edit, applied, shared_features
 from tcpe.weight_edit import Replaced, WeightEdit
@@ -93,6 +95,8 @@ class ModelTranslator:
             edits = config.method.compute(self._job(log))
         with self._timed("translate"), applied(self._model, edits) as replaced:
             metrics = _describe(edits, replaced)
+            if edits:
+                log(**named(edit_figures(edits, replaced)))
             drafts = config.workspace / "drafts.json"
             if config.invalidate_cache:
                 drafts.unlink(missing_ok=True)

@@ -34,7 +34,7 @@ STAGES = (PRE, MAIN, ABLATION)
 CHAINED = ("output_file_path", "preKE_cluster_result", "abla_exp", "invalidate_cache")
 """Flags that the chain itself gives."""
 
-HOW = ("device", "device_map", "translation_batch_size", "jobs", "run_name")
+HOW = ("device", "device_map", "translation_batch_size", "jobs", "run_name", "wandb_project", "wandb_entity")
 """Flags that may change between two calls of one sweep: they say how something is computed, not what."""
 
 _OF_MOMENTS = ("MODEL_NAME", "container_workspace", "mom2_dataset", "mom2_n_samples", "dtype", "device", "device_map", "trust_remote_code")

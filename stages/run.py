@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from d_running.cluster import CLUSTER_CSV, Clustering, clustering_folder, read_clustering, write_clustering
 from d_running.evaluation import METRICS_FILE, check_comparable
 from d_running.judge import figures, judge
-from stages.config import RunConfig, run_flags
+from stages.config import RunConfig
 from stages.pages import leave_report
 from stages.prepare import Prepared, prepare
+from stages.review import review, tracker_of
 from stages.run_folder import TRANSLATIONS, open_run, write_timing
 from util.errors import BenchmarkError
 from util.files import write_json
 from util.lock import locked
-from util.tracking import RunTracker
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -24,24 +24,6 @@ if TYPE_CHECKING:
 Metrics = dict[str, Any]
 Timed = Callable[[str], AbstractContextManager[None]]
 """Enters the seconds that its block takes under a name."""
-
-
-_SERIES = {"value_step": ("loss", "nll", "kl", "weight_decay")}
-"""What a search logs, and over what."""
-
-_MAIN = {
-    "accuracy_of_target_cluster": "accuracy_of_target_cluster",
-    "change_of_target_cluster": "change_of_target_cluster",
-    "specificity": "Specificity",
-    "destructiveness": "Destructiveness",
-}
-"""The figures of the paper's tables, by their names in ``metrics.json``, with those that they have under MainMetrics in WandB."""
-
-
-def _review(metrics: Metrics) -> Metrics:
-    """The metrics as WandB groups them: those of the paper's tables, and all others."""
-    main = {f"MainMetrics/{_MAIN[name]}": value for name, value in metrics.items() if name in _MAIN}
-    return main | {f"SubMetrics/{name}": value for name, value in metrics.items() if name not in _MAIN}
 
 
 class Translator(Protocol):
@@ -89,8 +71,7 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
         if prepared.before is not None:
             check_comparable(prepared.before.made_with, config.judging.settings | translator.made_with, config.judge.allow_version_change)
         open_run(config, translator.content)
-        stage = "ablation" if config.edit.abla_exp else config.alg_name
-        with RunTracker(config.output, config.run_name or config.output.name, run_flags(config), stage=stage, series=_SERIES) as tracker:
+        with tracker_of(config, prepared.task.requests) as tracker:
             metrics = translator.metrics | translator.translate(tracker.log)
             if not config.translate_only:
                 with timed("judge"):
@@ -106,14 +87,14 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
                     )
                 metrics |= figures(clustering, measured, prepared.before, prepared.targets)
             tracker.log(**metrics, seconds=seconds)
-            tracker.summarize(**_review(metrics), **{f"request/{number}": vars(one) for number, one in enumerate(prepared.task.requests)})
-        if not config.translate_only:
-            write_json(config.output / METRICS_FILE, metrics)
-            if not config.method.edits:
-                publish(config, clustering)
-        write_timing(config, seconds)
-        if not config.translate_only:
-            leave_report(config.output)
+            if not config.translate_only:
+                write_json(config.output / METRICS_FILE, metrics)
+                if not config.method.edits:
+                    publish(config, clustering)
+            write_timing(config, seconds)
+            if not config.translate_only:
+                leave_report(config.output)
+                review(config.output, tracker.mirror, tracker.lines)
     return metrics | {"seconds": seconds}
 
 

@@ -3,7 +3,7 @@
 import copy
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +62,11 @@ class Value:
     @property
     def target(self) -> Float[Tensor, " d_model"]:
         return self.start + self.shift
+
+    @property
+    def norms(self) -> dict[str, float]:
+        """The lengths of v0, delta and v*."""
+        return {name: vector.norm().item() for name, vector in (("v0", self.start), ("delta", self.shift), ("v_star", self.target))}
 
 
 class _AlignedBatch:
@@ -177,12 +182,16 @@ def compute_value(
     layer: int,
     contexts: RequestContexts,
     settings: ValueSettings = ValueSettings(),
+    log: Callable[[Mapping[str, float]], object] = lambda _: None,
 ) -> Value:
     """Find the shift delta that, added to what ``layer`` writes at the token of the edit, makes the target likely.
 
     The loss is the target's NLL (summed over its tokens, divided by the mean target length, averaged over contexts)
     + ``kl_factor`` KL(essence prompt's next-token distribution with delta || without)
     + ``weight_decay`` (|delta| / |v0|)^2. After each Adam step delta is put back into the ball |delta| <= clamp_norm_factor |v0|.
+
+    Args:
+        log: takes the terms of each step as soon as they are known, as ``Value.losses`` keeps them.
 
     Returns:
         On the CPU. The model is as before, also after an error.
@@ -226,6 +235,7 @@ def compute_value(
             terms = torch.stack([nll, kl, decay, loss]).tolist()  # one transfer from a GPU, where four would each wait for it
             losses.append(dict(zip(("nll", "kl", "weight_decay", "loss"), terms)))
             progress.set_postfix(losses[-1])
+            log(losses[-1])
             if not math.isfinite(losses[-1]["loss"]):
                 raise _diverged(len(losses))
             if settings.steps >= EARLY_STOP_STEPS and len(losses) > 1:

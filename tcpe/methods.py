@@ -44,10 +44,7 @@ class TCPEPre(Method):
         from tcpe.tcpe_pre import computed_update
         from tcpe.update import Edit
 
-        update = computed_update(job)
-        for step, losses in enumerate(update.details["losses"]):
-            job.log(value_step=step, **losses)
-        return [Edit(update)]
+        return [Edit(computed_update(job))]
 
 
 @register

@@ -1,7 +1,8 @@
 """The stage TCPE_pre: compute the update of one request, to be applied whole."""
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -32,12 +33,14 @@ def compute_update(
     fact_token: FactToken = "subject_last",
     epsilon: float = 1e-8,
     settings: ValueSettings = ValueSettings(),
+    log: Callable[[Mapping[str, float]], object] = lambda _: None,
 ) -> RankOneUpdate:
     """Key, value and from them the update of ``layer``'s down projection; the model is left as it is.
 
     Args:
         moment: of the same projection's input, in this same model.
         templates: sampled texts to put before the prompt.
+        log: takes the losses of each step of the search for the value.
 
     Returns:
         The update; its details hold how it was made, with the losses of the search for the value, step by step.
@@ -48,7 +51,7 @@ def compute_update(
     contexts = build_contexts(tokenizer, request, templates, fact_token)
     key = compute_key(model, tokenizer, layer, contexts.prompts)
     direction = key_direction(moment, key, epsilon)
-    value = compute_value(model, tokenizer, layer, contexts, settings)
+    value = compute_value(model, tokenizer, layer, contexts, settings, log)
     details = {
         "request": asdict(request),
         "templates": list(templates),
@@ -59,6 +62,7 @@ def compute_update(
         "features": moment.n_features,
         "never_active_features": moment.never_active,
         "value_settings": asdict(settings),
+        "norms": value.norms,
         "losses": value.losses,
     }
     return make_update(model, layer, key, direction, value, **details)
@@ -67,13 +71,21 @@ def compute_update(
 def computed_update(job: Job) -> RankOneUpdate:
     """The update of the run's request, computed unless an interrupted run left it in the run's folder.
 
-    It is saved there and in the workspace, and under --save_path too where the user asks for that. Statistics are kept in the workspace.
+    It is saved there and in the workspace, and under --save_path too where the user asks for that. Statistics are kept in the workspace. The losses
+    of its search are logged as they come, or all at once where they are known.
     """
+    steps = itertools.count()
+
+    def log(losses: Mapping[str, float]) -> None:
+        job.log(value_step=next(steps), **losses)
+
     task, model, tokenizer = job.task, job.model, job.tokenizer
     config, request = task.config, task.requests[0]
     path = task.folder / UPDATE
     if path.with_name(f"{UPDATE}.json").is_file():
         update = RankOneUpdate.load(path)
+        for losses in update.details["losses"]:
+            log(losses)
     else:
         templates = sample_templates(model, tokenizer, config.context_template_length_params, task.seed)
         moment = cached_second_moment(task.workspace / CACHE, model, tokenizer, task.layer, job.inputs.texts, task.invalidate_cache)
@@ -87,6 +99,7 @@ def computed_update(job: Job) -> RankOneUpdate:
             fact_token=config.fact_token,
             epsilon=config.epsilon,
             settings=value_settings(config),
+            log=log,
         )
     made_with = {
         **task.decisive,

@@ -1,13 +1,12 @@
 """Hooks take themselves away; what is tracked is on disk whether or not WandB is there."""
 
 import json
-import struct
-import time
 
 import pytest
 import torch
 from torch import nn
 
+from tests.wandb_files import figures_of, history_of, record_of, records_of
 from util.cli import run_main
 from util.errors import UserError
 from util.hooks import Trace
@@ -38,51 +37,33 @@ def test_everything_logged_is_in_the_local_file(tmp_path, monkeypatch):
     assert lines == [{"step": 0, "loss": 1.5}, {"metrics": {"accuracy": None}}]
 
 
-BLOCK = 1 << 15
-
-
-def records_of(folder):
-    """What WandB's own file of an offline run holds, in WandB's messages; the file is LevelDB's log behind a header of seven bytes."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    content = next(folder.glob("wandb/offline-run-*/*.wandb")).read_bytes()
-    assert content[:4] == b":W&B"
-    place, message, records = 7, b"", []
-    while place + 7 <= len(content):
-        if BLOCK - place % BLOCK < 7:
-            place += BLOCK - place % BLOCK
-            continue
-        _, length, kind = struct.unpack("<IHB", content[place : place + 7])
-        if place + 7 + length > len(content):
-            break
-        message += content[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in (1, 4):  # whole, or its last part
-            records.append(Record.FromString(message))
-            message = b""
-    return records
-
-
 def test_an_offline_run_holds_what_a_review_needs_under_an_address_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_PROJECT", "theirs")
     folder = tmp_path / "sweep" / "run"
     with RunTracker(folder, "a name", {"v_lr": 0.1}, stage="TCPE_pre", series={"value_step": ["loss"]}) as tracker:
         tracker.log(value_step=0, loss=1.5)
-        tracker.summarize(**{"MainMetrics/Specificity": 0.75})
-    deadline, records = time.monotonic() + 30, []
-    while not any(record.HasField("exit") for record in records):  # WandB's own process writes it, perhaps only now
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-        records = records_of(folder)
-    run = next(record.run for record in records if record.HasField("run"))
+        tracker.mirror.summarize({"MainMetrics/Specificity": 0.75})
+    records = records_of(folder)
+    run = record_of(records, "run")
     assert (run.project, run.run_group, run.job_type, run.display_name) == ("theirs", "sweep", "TCPE_pre", "a name")
     assert run.run_id == run_id(folder, {"v_lr": 0.1}, "TCPE_pre") != run_id(folder, {"v_lr": 0.2}, "TCPE_pre")
     assert {(record.metric.name, record.metric.step_metric) for record in records if record.HasField("metric")} >= {("loss", "value_step")}
-    logged = {item.key or "/".join(item.nested_key): item.value_json for record in records for item in record.history.item}
-    assert logged["loss"] == "1.5"
-    summary = {item.key or "/".join(item.nested_key): item.value_json for record in records for item in record.summary.update}
-    assert summary["MainMetrics/Specificity"] == "0.75"
+    assert history_of(records) == {0: {"value_step": 0, "loss": 1.5}}
+    assert figures_of(records)["MainMetrics/Specificity"] == 0.75
+
+
+def test_what_wandb_does_not_take_stops_no_run(tmp_path, monkeypatch, caplog):
+    class Broken:
+        def log(self, *_, **__):
+            raise RuntimeError("the service has gone")
+
+    monkeypatch.setattr("util.tracking._start_wandb", lambda *_: Broken())
+    with RunTracker(tmp_path, "name", {}) as tracker:
+        tracker.log(step=0)
+        tracker.log(step=1)
+    assert not tracker.mirror.works and caplog.text.count("the service has gone") == 1
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 def fail_with(error):
