@@ -95,12 +95,6 @@ def documentation(tokenizer: PreTrainedTokenizerFast, tokens: int) -> list[str]:
     return pieces
 
 
-def english(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    """The texts, those that the model writes itself behind the documentation."""
-    own = sample_texts(model, tokenizer, OWN_TEXTS, OWN_TEXT_TOKENS, SEED, top_k=50, temperature=1.0)
-    return documentation(tokenizer, DOCUMENTATION_TOKENS) + own
-
-
 def english_transcoder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], folder: Path) -> Transcoder:
     """A transcoder of `LAYER` trained on ``texts``, kept in ``folder``."""
     made_from = hashlib.sha256(json.dumps([WHEEL_SHA256, LAYER, asdict(RECIPE), list(texts)]).encode()).hexdigest()
@@ -198,11 +192,13 @@ def run(facts: Sequence[Fact], folder: Path) -> None:
     check_memory()
     set_seed(SEED)
     model, tokenizer = load_model_and_tokenizer(str(make_base()), device="cpu")
-    texts = english(model, tokenizer)
+    pieces = documentation(tokenizer, DOCUMENTATION_TOKENS)
+    first_edit(model, tokenizer, *cached_second_moments(folder / "moments", model, tokenizer, [Site(LAYER)], pieces))
+    # The model's own texts, and a transcoder trained on all, take minutes, for which that one edit need not wait.
+    texts = pieces + sample_texts(model, tokenizer, OWN_TEXTS, OWN_TEXT_TOKENS, SEED, top_k=50, temperature=1.0)
     transcoder = english_transcoder(model, tokenizer, texts, folder / "transcoder")
     sites = [Site(LAYER), Site(LAYER, transcoder)]
     of_mlp, of_transcoder = cached_second_moments(folder / "moments", model, tokenizer, sites, texts)
-    first_edit(model, tokenizer, of_mlp)
     settings = [WHEEL_SHA256, LAYER, EPSILON, vars(SETTINGS), asdict(RECIPE), LIM, texts, list(facts)]
     made_from = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
     path = folder / RESULTS

@@ -36,7 +36,7 @@ from util.progress import Progress
 
 TEST_FUNCTIONS = 120
 """At most so many, for the time that the chain takes."""
-BATCH_SIZE = 32
+BATCH_SIZE = 64
 TEXTS = 80
 EDIT: dict[str, Any] = {
     "fact_token": "last",
