@@ -25,6 +25,7 @@ from huggingface.transcoder_adapter import adapt
 from transcoder_circuits.components import FeatureVector
 from transcoder_circuits.cross_layer import CrossLayer
 from transcoder_circuits.frozen_parts import Active, Direct, FrozenLayer, FrozenNorm, Through, Writers, freeze_norm
+from transcoder_circuits.pushed import Changes, pushed
 from transcoder_circuits.sets import Transcoders, by_layer
 from util.errors import CheckpointError, UserError
 
@@ -112,12 +113,7 @@ class FrozenPass:
             preactivations = transcoder.up_proj(x)
             features = transcoder.activation(preactivations)
             written = written - transcoder.decode(features, x)
-            if self.cross is not None:
-                for source, below in enumerate(self.layers):
-                    token, feature = below.features.nonzero().unbind(1)
-                    rows = self.cross.decoder_rows(source, layer, feature).float().to(written.device) * below.features[token, feature, None]
-                    self._rows[source, layer] = rows
-                    written = written.index_add(0, token, -rows)
+            written = written - self.written_from_below(layer)
         return FrozenLayer(
             heads=heads,
             pattern=at["pattern"],
@@ -132,6 +128,18 @@ class FrozenPass:
             error=written,
             attn_out=at["attn_out"],
         )
+
+    def written_from_below(self, layer: int) -> Float[Tensor, "token d_model"]:
+        """What features of lower layers write into a layer across layers; zeros for transcoders of single layers."""
+        total = torch.zeros_like(self.embedding)
+        for source, below in enumerate(self.layers[:layer]) if self.cross is not None else ():
+            assert self.cross is not None
+            token, feature = below.features.nonzero().unbind(1)
+            if (source, layer) not in self._rows:
+                rows = self.cross.decoder_rows(source, layer, feature).to(total)
+                self._rows[source, layer] = rows * below.features[token, feature, None]
+            total.index_add_(0, token, self._rows[source, layer])
+        return total
 
     @cached_property
     @torch.no_grad()
@@ -373,7 +381,6 @@ class FrozenPass:
         """Let some directions of a batch begin."""
         g[rows[where], token[where]] += vectors[where]
 
-    @torch.no_grad()
     def push(
         self, layer: int, change: Float[Tensor, "token d_model"], linear_features: bool = False, attention: bool = False
     ) -> Iterator[tuple[Float[Tensor, "token d_model"], Float[Tensor, "token d_model"]]]:
@@ -383,25 +390,5 @@ class FrozenPass:
             change: at the site where the layer's transcoder writes, or else what its MLP puts out; with ``attention``, what that puts out.
             linear_features: let active features follow what they read; else they keep their values.
         """
-        self._check_per_layer()
-        first, stream = self.layers[layer], torch.zeros_like(change)
-        middle = first.attn_out_norm.push(change) if attention else stream
-        if not attention:
-            stream = first.write.push(change)
-            yield middle, stream
-        for one in self.layers[layer + (not attention) :]:
-            if one is not first:
-                read = one.attn_in_norm.push(stream)
-                mixed = torch.einsum("hqk,khd->qhd", one.pattern, torch.einsum("km,hmd->khd", read, one.W_V))
-                middle = stream + one.attn_out_norm.push(torch.einsum("qhd,hdm->qm", mixed, one.W_O))
-            read = stream if self.parallel else middle
-            stream = middle
-            if one.transcoder is not None:
-                x = one.read.push(read)
-                written = torch.zeros_like(x)
-                if linear_features:
-                    written = ((x @ one.W_enc.T) * (one.features != 0)) @ one.W_dec.T
-                if one.transcoder.skip is not None:
-                    written = written + one.transcoder.skip(x)
-                stream = middle + one.write.push(written)
-            yield read, stream
+        changes = Changes(attention={layer: change}) if attention else Changes(mlp={layer: change})
+        return pushed(self, changes, "linear" if linear_features else "held")
