@@ -34,7 +34,7 @@ class UnitTestConfig:
     """How translations are compiled and run; every field is the flag of its name."""
 
     cache_dir: Path = flag(Path("runs/cache"), "where verdicts are kept between runs, by what was compiled and with what")
-    jobs: int | None = flag(None, "programs judged at a time; by default one per processor")
+    jobs: int | None = flag(None, "programs judged at a time; by default one for each processor that this process may use")
     compile_limit: int = flag(30, "seconds of processor time to compile a translation")
     run_limit: int = flag(15, "seconds of processor time to run its tests")
     allow_unsafe_execution: bool = flag(False, "run translations even where nothing but resource limits contains them")

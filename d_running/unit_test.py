@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import shlex
 import sys
 from collections import Counter
@@ -22,6 +21,7 @@ from util.cli import ArgumentParser
 from util.errors import BenchmarkError, UserError
 from util.files import read_json, write_json
 from util.flags import add_flags
+from util.processors import processors
 from util.progress import Progress
 
 RESULTS_FILE = "results.json"
@@ -86,7 +86,7 @@ def run_unit_tests(translations: Path, samples: list[Sample], output: Path, conf
     verdicts = {} if config.invalidate_cache else {key: known for key in keys.values() if (known := _known(_cache_file(config.cache_dir, key)))}
     to_judge = {key: programs[name] for name, key in keys.items() if key not in verdicts}
     if to_judge:
-        jobs = config.jobs or os.cpu_count() or 1
+        jobs = config.jobs or processors()
         for key, verdict in _judge_all(target.judging(tier, jobs), to_judge, jobs, BATCH if config.fast_judge else 0):
             verdicts[key] = verdict
             if verdict.is_final:

@@ -20,6 +20,7 @@ from util.cli import ArgumentParser
 from util.errors import UserError
 from util.files import write_text
 from util.lock import locked
+from util.processors import processors
 from util.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Runner:
         for path in (log, status):
             path.parent.mkdir(parents=True, exist_ok=True)
         status.unlink(missing_ok=True)
-        threads = str(max(1, len(os.sched_getaffinity(0)) // self._jobs))
+        threads = str(max(1, processors() // self._jobs))
         with tempfile.TemporaryDirectory(prefix="tcpe_") as temporary, open(log, "ab") as file:
             file.write(f"$ {task.command(sys.executable)}\n".encode("utf-8", "surrogateescape"))
             file.flush()

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,9 @@ TEMPORARY = ".part"
 """Ends the names of what is not yet whole."""
 
 _LOCK = "lock"
+_FOREIGN_SECONDS = 86_400
+"""After so long what another machine was writing counts as left, both times being the file system's own."""
+
 _DISK_TROUBLE = re.compile("No space left on device|Disk quota exceeded|File too large|Input/output error|PytorchStreamWriter failed|unexpected pos")
 """In the errors of libraries that have their own for a disk that takes no more."""
 
@@ -82,6 +86,7 @@ def _locked_folder(path: Path) -> tuple[int, Path]:
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=TEMPORARY))
         with suppress(FileNotFoundError):  # swept before it was locked
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
+            os.write(lock, machine().encode())
             with suppress(OSError):  # where there are no locks, nothing is swept
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             if os.fstat(lock).st_nlink:
@@ -91,11 +96,32 @@ def _locked_folder(path: Path) -> tuple[int, Path]:
 
 @functools.cache
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left half written in ``folder``, when this process first writes there."""
+    """Remove what killed processes left half written in ``folder``, when this process first writes there.
+
+    Some network file systems keep locks to one machine, so what another one writes is let alone for a day, by the file system's clock.
+    """
     for left in folder.glob(f".*{TEMPORARY}"):
-        with suppress(OSError), (left / _LOCK).open("a+b") as lock:
+        with suppress(OSError), (left / _LOCK).open("r+b") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left)
+            if lock.read().decode() == machine() or _time_there(folder) - os.fstat(lock.fileno()).st_mtime > _FOREIGN_SECONDS:
+                shutil.rmtree(left)
+
+
+def _time_there(folder: Path) -> float:
+    """What time it is for the file system of ``folder``."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"now")
+        file.flush()
+        return os.fstat(file.fileno()).st_mtime
+
+
+@functools.cache
+def machine() -> str:
+    """Names the running kernel, which containers on one machine share."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return socket.gethostname()
 
 
 def check_writable(folder: Path) -> None:

@@ -9,7 +9,6 @@ it changes counts, by the watcher's own clock, so that clocks may differ.
 
 import errno
 import fcntl
-import functools
 import json
 import logging
 import os
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from util.errors import UserError
-from util.files import folder_beside
+from util.files import folder_beside, machine
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class _Lock:
         """Say who holds the lock, and that it lives."""
         command = shlex.join(sys.argv[:3]) + " ..." * (len(sys.argv) > 3)
         holder = f"process {os.getpid()} on {socket.gethostname()} ({command})"
-        said = json.dumps({"holder": holder, "machine": _machine(), "token": self._token, "signs": self._signs}).encode("ascii")
+        said = json.dumps({"holder": holder, "machine": machine(), "token": self._token, "signs": self._signs}).encode("ascii")
         self._signs += 1
         os.pwrite(self.file.fileno(), said, 0)
         os.ftruncate(self.file.fileno(), len(said))
@@ -106,7 +105,11 @@ class _Lock:
     def _keep(self) -> None:
         while not self._released.wait(SIGN_SECONDS):
             with suppress(OSError, ValueError):  # a full disk must not end the work that is guarded; a closed file is a released lock
+                if not self.is_held():
+                    break
                 self.sign()
+        if not self._released.is_set():  # signs would now be those of another
+            logger.error("%s was removed, or is held by another, who saw no sign of this process for long; see that not both go on", self._path)
 
     def release(self) -> None:
         self._released.set()
@@ -158,7 +161,7 @@ def _taken(path: Path, wait: bool) -> _Lock | None:
             file.close()
             return None
         lock = _Lock(path, file)
-        if by_kernel and _said(path).get("machine") == _machine():
+        if by_kernel and _said(path).get("machine") == machine():
             lock.sign()
             return lock
         if _fell_silent(path, wait):
@@ -202,7 +205,7 @@ def _fell_silent(path: Path, wait: bool) -> bool:
     """
     logger.info("%s held %s; if it gives no sign within %g s it is dead", _holder(path), path, SILENT_SECONDS)
     last, since = None, time.monotonic()
-    while time.monotonic() - since < SILENT_SECONDS:
+    while True:
         try:
             now = path.read_bytes()
         except FileNotFoundError:
@@ -211,9 +214,10 @@ def _fell_silent(path: Path, wait: bool) -> bool:
             if not wait:
                 raise BlockingIOError(errno.EAGAIN, "its holder lives")
             since = time.monotonic()
+        elif time.monotonic() - since >= SILENT_SECONDS:  # behind the last look, so that another watcher's sign is not overlooked
+            return True
         last = now
         time.sleep(SETTLE_SECONDS)
-    return True
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
@@ -236,12 +240,3 @@ def _said(path: Path) -> dict[str, Any]:
 def _holder(path: Path) -> str:
     """What the holder says of itself."""
     return str(_said(path).get("holder", "another process"))
-
-
-@functools.cache
-def _machine() -> str:
-    """Names the running kernel, which containers on one machine share."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return socket.gethostname()

@@ -1,7 +1,6 @@
 """Runs Python functions of a dataset on given inputs, each function in a process of its own, in the sandbox of the translations."""
 
 import json
-import os
 import queue
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from typing import Any
 
 from d_running.oracles import Answer, Answers
 from d_running.sandbox import Command, Launcher, hand_over, probe_tier
+from util.processors import processors
 
 CPU_SECONDS = 30  # for all calls of one function
 _WALL_SECONDS = 4 * CPU_SECONDS
@@ -43,7 +43,7 @@ def python_results(functions: Sequence[PythonFunction]) -> list[Answers]:
 
     They run in the strongest tier of `sandbox` that works here, be it limits alone: unlike a translation, a dataset is what its user chose.
     """
-    workers = len(os.sched_getaffinity(0))
+    workers = processors()
     launchers: queue.SimpleQueue[tuple[Launcher, Path]] = queue.SimpleQueue()
     with ExitStack() as stack:
         for _ in range(workers):

@@ -1,10 +1,14 @@
 """Files are whole or not there, whatever happens to who writes them."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from util import files
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -36,6 +40,19 @@ write_atomically({str(path)!r}, write)"""
     assert len(list(tmp_path.glob(".*"))) == 1 and path.read_text() == "before"
     living.kill()
     living.wait()
+
+
+def test_what_another_machine_is_writing_is_let_alone_for_a_day(tmp_path: Path) -> None:
+    places, here = {}, files.machine()
+    for name, machine, age in (("theirs", "node9", 3600), ("old", "node9", 90_000), ("from the future", "node9", -(10**8)), ("ours", here, 0)):
+        places[name] = tmp_path / f".{name}.part"
+        places[name].mkdir()
+        (places[name] / "lock").write_text(machine)
+        then = time.time() - age
+        os.utime(places[name] / "lock", (then, then))
+    files.write_text(tmp_path / "new", "")
+    assert {name for name, place in places.items() if place.exists()} == {"theirs", "from the future"}
+    assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} == {"new"}
 
 
 SAVING = "write_atomically(path, lambda file: save({'a': zeros(10**6)}, file))"

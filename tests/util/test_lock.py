@@ -3,11 +3,13 @@
 import errno
 import fcntl
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,6 +98,74 @@ def test_a_living_holder_on_another_machine_is_seen_without_the_kernel_s_help(tm
         assert not taken.is_set()
     waiting.join(timeout=20)
     assert taken.is_set() and list(tmp_path.iterdir()) == []
+
+
+def test_a_holder_that_was_taken_for_dead_gives_no_more_signs(tmp_path: Path, quick: None, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / LOCK_FILE
+    with locked(tmp_path):
+        path.write_text(ELSEWHERE)
+        time.sleep(0.2)
+        assert path.read_text() == ELSEWHERE
+    assert path.read_text() == ELSEWHERE and "is held by another" in caplog.text
+
+
+def test_a_sign_while_the_watcher_last_slept_is_seen(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, now = tmp_path / LOCK_FILE, [0.0]
+    path.write_text(ELSEWHERE)
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        if now[0] >= lock.SILENT_SECONDS:
+            path.write_text(ELSEWHERE.replace("node9", "node8"))
+
+    monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    with pytest.raises(UserError, match="is in use by process 7 on node8"), locked(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("years", [-30, 30])
+def test_clocks_that_differ_decide_nothing(tmp_path: Path, quick: None, years: int) -> None:
+    path, then = tmp_path / LOCK_FILE, time.time() + years * 365 * 86400
+    with locked(tmp_path):
+        os.utime(path, (then, then))
+        with pytest.raises(UserError, match="is in use by process"), locked(tmp_path):
+            pass
+    path.write_text(ELSEWHERE)
+    os.utime(path, (then, then))
+    with locked(tmp_path):
+        assert json.loads(path.read_text())["machine"] != "node9"
+
+
+CROWD = """
+import os, random, sys, time
+from pathlib import Path
+from util.lock import locked
+folder, survives, end = Path(sys.argv[1]), sys.argv[2] == "survives", time.monotonic() + 2
+print("begun", flush=True)
+while time.monotonic() < end:
+    with locked(folder, wait=True, work="it"):
+        if survives:  # two of these inside would meet
+            os.close(os.open(folder.parent / "inside", os.O_CREAT | os.O_EXCL))
+        time.sleep(0.002 * random.random())
+        if survives:
+            os.unlink(folder.parent / "inside")
+"""
+
+
+def test_of_a_crowd_whose_members_are_killed_one_is_inside_at_a_time(tmp_path: Path) -> None:
+    def start(role: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", CROWD, str(tmp_path / "work"), role]
+        one = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert one.stdout.readline() == "begun\n"
+        return one
+
+    crowd = [start(role) for role in ("survives", "survives", "survives", "dies", "dies", "dies")]
+    for killed in crowd[3:]:
+        time.sleep(0.1)
+        killed.kill()
+    said = [one.communicate(timeout=60)[1] for one in crowd]
+    assert [one.returncode for one in crowd] == [0] * 3 + [-9] * 3, said
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_of_two_that_take_a_dead_one_s_lock_without_the_kernel_s_help_one_gets_it_at_a_time(tmp_path: Path, quick: None) -> None:
