@@ -28,6 +28,8 @@ def translate_samples(
     folder: Path,
     batch_size: int,
     pair: LanguagePairName = JAVA_D,
+    part: int = 0,
+    parts: int = 1,
 ) -> None:
     """Write the translation of every sample without a problem to ``folder``/ID.d, or the pair's suffix; files that are there already are kept.
 
@@ -40,6 +42,7 @@ def translate_samples(
         folder: where the files go; what else it holds is left alone.
         batch_size: prompts handed to ``generate`` at a time.
         pair: the name of the language pair.
+        part: which of ``parts`` parts of the batches to translate, from 0; the batches do not depend on it.
 
     Raises:
         UserError: if the batch size is not positive or the folder cannot be written to.
@@ -51,7 +54,7 @@ def translate_samples(
     prompts = {sample.name: prompt_of(sample.java) for sample in samples if not sample.problem}
     names = sorted(prompts, key=lambda name: (-len(prompts[name]), name))  # alike lengths together: less padding
     there = {name for name, file in files.items() if file.exists()}
-    batches = [names[start : start + batch_size] for start in range(0, len(names), batch_size)]
+    batches = [names[start : start + batch_size] for start in range(0, len(names), batch_size)][part::parts]
     needed = [batch for batch in batches if not there.issuperset(batch)]
     with Progress(desc="Translating", total=sum(map(len, needed))) as progress:
         for batch in needed:

@@ -3,31 +3,24 @@
 All of them hold the same weights and the same pool of activations, so that the result is one process's but for the rounding of sums.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 
-import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from util import processes
+from util.processes import join_processes
 
-class Processes:
-    """The processes that torchrun started, or one alone.
+__all__ = ["Processes", "join_processes"]
 
-    Attributes:
-        rank: this one's number.
-        count: how many there are.
-    """
+
+class Processes(processes.Processes):
+    """The processes that torchrun started, or one alone."""
 
     def __init__(self) -> None:
-        self.rank, self.count = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        super().__init__()
         # Activations are gathered by another thread than gradients; in one group their messages would mix.
         self._group = dist.new_group() if self.count > 1 else None
-
-    @property
-    def first(self) -> bool:
-        """Whether this is the one that writes files."""
-        return self.rank == 0
 
     def part(self, size: int) -> slice:
         """This process's part of ``size`` things in a row."""
@@ -53,22 +46,3 @@ class Processes:
                 dist.broadcast(part, rank, group=self._group)
             found.append(parts)
         return found
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.count > 1:
-            dist.barrier()
-
-
-def join_processes() -> str | None:
-    """Join the processes that torchrun started this one with.
-
-    Returns:
-        This process's own GPU; None without one, or without torchrun.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return None
-    cuda = torch.cuda.is_available()
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo")
-    return f"cuda:{os.environ['LOCAL_RANK']}" if cuda else None

@@ -34,6 +34,7 @@ from tcpe.saved import DECIDES_UPDATE
 from tcpe.update import Edit, applied, shared_features
 from tcpe.weight_edit import Replaced, WeightEdit
 from util.logs import ONCE
+from util.processes import sharing
 from util.seeds import set_seed
 
 logger = getLogger(__name__)
@@ -89,19 +90,23 @@ class ModelTranslator:
         return content
 
     def translate(self, log: Callable[..., None]) -> Metrics:
-        """Edit the model, translate what is not there yet, and take the edit back."""
-        config, prepared = self._config, self._prepared
+        """Edit the model, translate what is not there yet, and take the edit back; of several processes each translates a part.
+
+        The others begin when the first has cleared its folder, or seen that it goes on there, and none ends before all have translated.
+        """
+        config, prepared, processes = self._config, self._prepared, sharing()
+        drafts = config.workspace / "drafts.json"
+        if config.invalidate_cache and processes.first:
+            drafts.unlink(missing_ok=True)
+            for state in drafts.with_suffix("").glob("*.safetensors"):  # the folder stays: other runs may be writing there
+                state.unlink(missing_ok=True)
+        processes.wait()
         with self._timed("edit") if config.method.edits and not prepared.inputs.saved else nullcontext():
             edits = config.method.compute(self._job(log))
         with self._timed("translate"), applied(self._model, edits) as replaced:
             metrics = _describe(edits, replaced)
             if edits:
                 log(**named(edit_figures(edits, replaced)))
-            drafts = config.workspace / "drafts.json"
-            if config.invalidate_cache:
-                drafts.unlink(missing_ok=True)
-                for state in drafts.with_suffix("").glob("*.safetensors"):  # the folder stays: other runs may be writing there
-                    state.unlink(missing_ok=True)
             made_from = self.made_with[f"model{DIGEST}"]
             generate = DraftedGeneration(
                 self._model, self._tokenizer, drafts, config.translation_batch_size, config.model.layer_num, made_from
@@ -113,7 +118,10 @@ class ModelTranslator:
                 config.output / TRANSLATIONS,
                 config.translation_batch_size,
                 config.judge.language_pair,
+                processes.rank,
+                processes.count,
             )
+            processes.wait()
         return metrics
 
 

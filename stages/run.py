@@ -1,5 +1,6 @@
 """One run: prepare once, edit, translate, judge, publish; the same for a model and for the translator by rules."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from d_running.cluster import CLUSTER_CSV, Clustering, clustering_folder, read_clustering, write_clustering
 from d_running.evaluation import METRICS_FILE, check_comparable
 from d_running.judge import figures, judge
-from stages.config import RunConfig
+from stages.config import REFERENCE, RunConfig, changed
 from stages.pages import leave_report
 from stages.prepare import Prepared, prepare
 from stages.review import review, tracker_of
 from stages.run_folder import TRANSLATIONS, open_run, write_timing
-from util.errors import BenchmarkError
+from util.errors import BenchmarkError, UserError
 from util.files import write_json
 from util.lock import locked
 
@@ -51,9 +52,11 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
     Args:
         model_and_tokenizer: the model of ``MODEL_NAME``, if it is loaded already, without the transcoder; it is left as it is.
 
+    Of several processes that torchrun started each translates a part, and the first does the rest.
+
     Returns:
         What ``metrics.json`` holds, the benchmark's figures and the number of changed columns, and under ``seconds`` what this call took:
-        the same command gives the same bytes of the first.
+        the same command gives the same bytes of the first. Nothing in a process that is not the first.
 
     Raises:
         UserError: for anything that the user can mend; earlier results are left intact.
@@ -66,7 +69,12 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
         yield
         seconds[step] = round(time.perf_counter() - start, 3)
 
+    config = _shared(config)
     prepared = prepare(config)
+    if _is_helper():
+        with _translator(config, prepared, timed, model_and_tokenizer) as translator:
+            translator.translate(lambda **_: None)
+        return {}
     with locked(config.output), _translator(config, prepared, timed, model_and_tokenizer) as translator:
         if prepared.before is not None:
             check_comparable(prepared.before.made_with, config.judging.settings | translator.made_with, config.judge.allow_version_change)
@@ -96,6 +104,27 @@ def run_stage(config: RunConfig, model_and_tokenizer: "tuple[PreTrainedModel, Pr
                 leave_report(config.output)
                 review(config.output, tracker.mirror, tracker.lines)
     return metrics | {"seconds": seconds}
+
+
+def _shared(config: RunConfig) -> RunConfig:
+    """``config`` for a run that the processes share which were started together, each on a GPU of its own.
+
+    Raises:
+        UserError: for the reference, which has nothing to share.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return config
+    if config.is_reference:
+        raise UserError(f"--MODEL_NAME {REFERENCE} needs no torchrun: the rules are fast; --jobs says how many programs are judged at a time.")
+    from util.processes import share_runs
+
+    device = share_runs()
+    return changed(config, device=device) if device and config.model.device == "auto" and not config.model.device_map else config
+
+
+def _is_helper() -> bool:
+    """Whether this process shares a run of which another writes the files."""
+    return os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK") != "0"
 
 
 def _translator(

@@ -6,6 +6,7 @@ later runs of run_tcpe.py with the same workspace, model, dtype and texts to fin
 """
 
 import hashlib
+import itertools
 import json
 import logging
 import time
@@ -14,7 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from signal import SIGTERM
+from typing import Any, NamedTuple
 
 import numpy
 import torch
@@ -29,7 +31,7 @@ from huggingface.context import context_length
 from huggingface.digest import model_digest, tokenizer_digest
 from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
-from huggingface.tokenization import batches, encode
+from huggingface.tokenization import Batch, batches, encode
 from huggingface.transcoder import Transcoder
 from huggingface.transcoder_adapter import encoder_beside, spliced
 from tcpe.symmetric import PackedCholesky, PackedSymmetric
@@ -39,8 +41,9 @@ from util.errors import EditError, UserError
 from util.files import write_atomically
 from util.lock import locked
 from util.memory import out_of_memory_explained
+from util.processes import Processes, share_runs, sharing
 from util.progress import Progress
-from util.signals import deferred
+from util.signals import Terminated, deferred
 
 logger = logging.getLogger(__name__)
 
@@ -223,6 +226,63 @@ class SecondMoment:
         return cls(PackedSymmetric(len(tensors["fired"]), tensors["matrix"]), tensors["fired"], **counts)
 
 
+class _Rows(NamedTuple):
+    """Activations of some tokens as they are added up, and sent from process to process.
+
+    Attributes:
+        dense: [token, n_features] if many of them are not zero; else the next three.
+        features: int32, of the activations that are not zero, token by token.
+        values: float32, of them.
+        counts: int64 [token], how many each token has.
+    """
+
+    shape: tuple[int, int]
+    dense: Tensor | None = None
+    features: numpy.ndarray | None = None
+    values: numpy.ndarray | None = None
+    counts: numpy.ndarray | None = None
+
+    @classmethod
+    def of(cls, activations: Float[Tensor, "token n_features"]) -> "_Rows":
+        """The activations, in the form that is added up faster.
+
+        Raises:
+            EditError: if one is not finite.
+        """
+        n_tokens, n_features = activations.shape
+        flat = activations.flatten()
+        # On a GPU only what is not zero crosses over; on the CPU numpy finds it several times as fast as torch.
+        index = numpy.flatnonzero(flat.float().numpy() != 0) if flat.device.type == "cpu" else flat.nonzero().squeeze(1).cpu().numpy()
+        sparse = len(index) < SPARSE_BELOW * len(flat)
+        values = flat[torch.from_numpy(index).to(flat.device)] if sparse else flat
+        if not values.isfinite().all():
+            raise EditError(
+                "The activations for the second moment are not finite; load the model with --dtype bfloat16 or float32, and see that its "
+                "checkpoint and its transcoder (--TC_layer_file) are whole."
+            )
+        if not sparse:
+            return cls((n_tokens, n_features), activations)
+        tokens, features = numpy.divmod(index, n_features)
+        counts = numpy.bincount(tokens, minlength=n_tokens)
+        return cls((n_tokens, n_features), None, features.astype(numpy.int32), values.float().cpu().numpy(), counts)
+
+    def tensors(self) -> list[Tensor]:
+        """For ``Processes.collected``."""
+        if self.dense is not None:
+            return [self.dense]
+        assert self.features is not None and self.values is not None and self.counts is not None
+        return [torch.tensor(self.shape), *map(torch.from_numpy, (self.features, self.values, self.counts))]
+
+    @classmethod
+    def received(cls, tensors: list[Tensor], device: torch.device) -> "_Rows":
+        """What another process's ``tensors`` gave; dense ones on ``device``, where this process would have made them."""
+        if len(tensors) == 1:
+            n_tokens, n_features = tensors[0].shape
+            return cls((n_tokens, n_features), tensors[0].to(device))
+        n_tokens, n_features = tensors[0].tolist()
+        return cls((n_tokens, n_features), None, *(tensor.numpy() for tensor in tensors[1:]))
+
+
 class SecondMomentSum:
     """Adds up f f^T over tokens, batch by batch, in float64.
 
@@ -256,26 +316,19 @@ class SecondMomentSum:
         Raises:
             EditError: if one is not finite, or there is no memory for the matrix.
         """
-        n_tokens, n_features = activations.shape
+        self.add_rows(_Rows.of(activations))
+
+    def add_rows(self, added: _Rows) -> None:
+        """``add`` of what was brought into its form already."""
+        n_tokens, n_features = added.shape
         self._sum = self._sum or PackedSymmetric(n_features)
         self.n_tokens += n_tokens
-        flat = activations.flatten()
-        # On a GPU only what is not zero crosses over; on the CPU numpy finds it several times as fast as torch.
-        index = numpy.flatnonzero(flat.float().numpy() != 0) if flat.device.type == "cpu" else flat.nonzero().squeeze(1).cpu().numpy()
-        sparse = len(index) < SPARSE_BELOW * len(flat)
-        values = flat[torch.from_numpy(index).to(flat.device)] if sparse else flat
-        if not values.isfinite().all():
-            raise EditError(
-                "The activations for the second moment are not finite; load the model with --dtype bfloat16 or float32, and see that its "
-                "checkpoint and its transcoder (--TC_layer_file) are whole."
-            )
-        if not sparse:
-            rows = activations.double()
+        if added.dense is not None:
+            rows = added.dense.double()
             self._sum.add_gram(lambda left, right: (rows[:, left].T @ rows[:, right]).cpu().numpy())
             return
-        tokens, features = numpy.divmod(index, n_features)
-        counts = numpy.bincount(tokens, minlength=n_tokens)
-        self._waiting.append((features.astype(numpy.int32), values.float().cpu().numpy(), counts))
+        assert added.features is not None and added.values is not None and added.counts is not None
+        self._waiting.append((added.features, added.values, added.counts))
         if sum(len(features) for features, _, _ in self._waiting) >= BUFFERED:
             self.settle()
 
@@ -331,6 +384,20 @@ def _max_tokens(model: PreTrainedModel) -> int:
     return min(MAX_TOKENS, context_length(model) or MAX_TOKENS)
 
 
+def _read(model: PreTrainedModel, batch: Batch, taken: Sequence[tuple[SecondMomentSum, Site, Callable[[Tensor], Tensor]]]) -> list[_Rows]:
+    """The activations of a batch at each site that is taken."""
+    found = read_activations(model, [_point(site) for _, site, _ in taken], **batch._asdict(), use_cache=False)
+    return [_Rows.of(token_rows(encoder(found[_point(site)]), real_tokens(batch))) for _, site, encoder in taken]
+
+
+def _in_order(processes: Processes, own: list[_Rows], device: torch.device) -> list[_Rows]:
+    """What all processes have read, in the first of them."""
+    if processes.count == 1:
+        return own
+    sent = processes.collected([tensor for one in own for tensor in one.tensors()])
+    return own + [_Rows.received(tensors, device) for tensors in sent[1:] if tensors] if processes.first else []
+
+
 @out_of_memory_explained()
 @torch.no_grad()
 def _add_texts(
@@ -342,18 +409,24 @@ def _add_texts(
     batch_tokens: int,
     at_rest: Callable[[], None] = lambda: None,
 ) -> None:
-    """Add to each sum the texts that it lacks; ``at_rest`` is called whenever all products of some texts are made."""
-    begin = min(total.n_texts for total in sums)
+    """Add to each sum the texts that it lacks; ``at_rest`` is called whenever all products of some texts are made.
+
+    Of several processes each runs the model on every so many batches, and the first adds up all of them, in the order of one process alone, so that
+    its sums have the same bits. The others' sums only say which texts they are to take.
+    """
+    processes, begin = sharing(), min(total.n_texts for total in sums)
     encoders = [encoder_beside(model, site.layer, site.transcoder) if site.transcoder is not None else nn.Identity() for site in sites]
     with Progress(total=len(texts), initial=begin, desc="second moment", leave=False) as bar:
         for start in range(begin, len(texts), TEXTS_AT_A_TIME):
             stop = min(start + TEXTS_AT_A_TIME, len(texts))
             rows = [encode(tokenizer, text).ids[: _max_tokens(model)] for text in texts[start:stop]]
-            for batch in batches([row for row in rows if row], tokenizer.pad_token_id, model.device, max_tokens=batch_tokens):
-                found = read_activations(model, map(_point, sites), **batch._asdict(), use_cache=False)
-                for total, site, encoder in zip(sums, sites, encoders):
-                    if total.n_texts <= start:
-                        total.add(token_rows(encoder(found[_point(site)]), real_tokens(batch)))
+            taken = [(total, site, encoder) for total, site, encoder in zip(sums, sites, encoders) if total.n_texts <= start]
+            all_batches = batches([row for row in rows if row], tokenizer.pad_token_id, model.device, max_tokens=batch_tokens)
+            while group := list(itertools.islice(all_batches, processes.count)):
+                own = _read(model, group[processes.rank], taken) if processes.rank < len(group) else []
+                for number, (total, _, _) in enumerate(taken):
+                    for one in _in_order(processes, own[number : number + 1], model.device):
+                        total.add_rows(one)
             for total in sums:
                 if total.n_texts <= start:
                     total.settle()
@@ -399,7 +472,8 @@ def cached_second_moments(
     paths = [cache / _cache_key(model, tokenizer, site, texts) for site in sites]
     with ExitStack() as stack:
         for name in sorted({path.name for path in paths}):  # another run may be at the same statistics, which take hours for a large model
-            stack.enter_context(locked(cache, wait=True, work=name))
+            if sharing().first:
+                stack.enter_context(locked(cache, wait=True, work=name))
         moments = _cached(paths, model, tokenizer, sites, texts, anew)
     return [replace(moment, cache=path) for moment, path in zip(moments, paths)]
 
@@ -407,36 +481,49 @@ def cached_second_moments(
 def _cached(
     paths: Sequence[Path], model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sites: Sequence[Site], texts: Sequence[str], anew: bool
 ) -> list[SecondMoment]:
-    """What ``cached_second_moments`` finds or makes under ``paths``, without suffix."""
-    if anew:
+    """What ``cached_second_moments`` finds or makes under ``paths``, without suffix; of several processes the first reads and writes."""
+    processes = sharing()
+    if anew and processes.first:
         for path in paths:
             for file in path.parent.glob(f"{path.name}*"):
                 file.unlink(missing_ok=True)
     finished, partial = ([path.with_name(f"{path.name}{end}") for path in paths] for end in (".safetensors", "_part.safetensors"))
-    moments = {number: moment for number, file in enumerate(finished) if (moment := SecondMoment.load(file)) is not None}
-    if missing := [number for number in range(len(paths)) if number not in moments]:
-        sums = [SecondMomentSum.load(partial[number]) for number in missing]
+    moments: dict[int, SecondMoment] = {}
+    if processes.first:
+        moments = {number: moment for number, file in enumerate(finished) if (moment := SecondMoment.load(file)) is not None}
+    if missing := processes.share([number for number in range(len(paths)) if number not in moments]):
+        sums = [SecondMomentSum.load(partial[number]) if processes.first else SecondMomentSum() for number in missing]
+        for total, n_texts in zip(sums, processes.share([total.n_texts for total in sums])):
+            total.n_texts = n_texts
         if begun := min(total.n_texts for total in sums):
             logger.info("Continuing the second moment after %d of %d texts", begun, len(texts))
         saved = time.monotonic()
 
         def checkpoint() -> None:
             nonlocal saved
-            if time.monotonic() - saved >= CHECKPOINT_SECONDS or ending:
+            stop = processes.any(bool(ending))
+            if time.monotonic() - saved >= CHECKPOINT_SECONDS or stop:
                 for number, total in zip(missing, sums):
                     if total.n_tokens:
                         total.save(partial[number])
                 saved = time.monotonic()
+            if stop:
                 ending.act()
+                raise Terminated(SIGTERM)  # which another of the processes was told
 
         with deferred() as ending:
             _add_texts(model, tokenizer, [sites[number] for number in missing], sums, texts, BATCH_TOKENS, checkpoint)
-        for number, total in zip(missing, sums):
+        for number, total in zip(missing, sums) if processes.first else ():
             moment = total.mean()
             moment.save(finished[number])
             partial[number].unlink(missing_ok=True)
             # Read from the disk, it takes memory only while it is used.
             moments[number] = SecondMoment.load(finished[number]) or moment
+    processes.wait()
+    for number, file in enumerate(finished) if not processes.first else ():
+        if (found := SecondMoment.load(file)) is None:
+            raise UserError(f"The first process has written {file}, which cannot be read here; name a --container_workspace that all of them share.")
+        moments[number] = found
     return [moments[number] for number in range(len(paths))]
 
 
@@ -471,8 +558,9 @@ def main() -> None:
             raise UserError(f"--sites {text} is not LAYER or LAYER:TRANSCODER, such as 19:transcoders/layer_19.")
         sites.append(Site(int(layer), load_transcoder(transcoder, int(layer)) if transcoder else None))
     texts = load_texts(arguments.mom2_dataset, arguments.mom2_n_samples)
+    device = share_runs() or arguments.device
     model, tokenizer = load_model_and_tokenizer(
-        arguments.MODEL_NAME, arguments.device, arguments.dtype, arguments.device_map, arguments.trust_remote_code
+        arguments.MODEL_NAME, device, arguments.dtype, arguments.device_map, arguments.trust_remote_code
     )
     cache = Path(arguments.container_workspace, CACHE)
     for site, moment in zip(sites, cached_second_moments(cache, model, tokenizer, sites, texts, arguments.invalidate_cache)):

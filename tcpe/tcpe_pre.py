@@ -20,6 +20,7 @@ from tcpe.second_moment import CACHE, SecondMoment, cached_second_moment
 from tcpe.update import RankOneUpdate, make_update
 from util.errors import UserError
 from util.lock import locked
+from util.processes import sharing
 
 
 def compute_update(
@@ -72,7 +73,8 @@ def computed_update(job: Job) -> RankOneUpdate:
     """The update of the run's request, computed unless an interrupted run left it in the run's folder.
 
     It is saved there and in the workspace, and under --save_path too where the user asks for that. Statistics are kept in the workspace. The losses
-    of its search are logged as they come, or all at once where they are known.
+    of its search are logged as they come, or all at once where they are known. Of several processes all share the statistics, and the first
+    does the rest.
     """
     steps = itertools.count()
 
@@ -81,14 +83,20 @@ def computed_update(job: Job) -> RankOneUpdate:
 
     task, model, tokenizer = job.task, job.model, job.tokenizer
     config, request = task.config, task.requests[0]
-    path = task.folder / UPDATE
-    if path.with_name(f"{UPDATE}.json").is_file():
+    path, processes = task.folder / UPDATE, sharing()
+    if processes.share(path.with_name(f"{UPDATE}.json").is_file()):
         update = RankOneUpdate.load(path)
         for losses in update.details["losses"]:
             log(losses)
+        if not processes.first:
+            processes.wait()
+            return update
     else:
         templates = sample_templates(model, tokenizer, config.context_template_length_params, task.seed)
         moment = cached_second_moment(task.workspace / CACHE, model, tokenizer, task.layer, job.inputs.texts, task.invalidate_cache)
+        if not processes.first:
+            processes.wait()
+            return RankOneUpdate.load(path)
         update = compute_update(
             model,
             tokenizer,
@@ -113,6 +121,7 @@ def computed_update(job: Job) -> RankOneUpdate:
         with locked(folder, wait=True, work=name):
             if not _holds(folder / name, update):  # a run may be reading it
                 update.save(folder / name)
+    processes.wait()
     return update
 
 

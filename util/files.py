@@ -130,11 +130,10 @@ def check_writable(folder: Path) -> None:
     Raises:
         UserError: if that is not possible, or nothing can be written there.
     """
-    probe = folder / ".writable"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):  # of no name, which another process could take away
+            pass
     except OSError as error:
         raise UserError(f"Cannot write to {folder}: {error.strerror}; give a folder that you may write to.") from error
 
