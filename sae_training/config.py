@@ -25,6 +25,9 @@ class Recipe:
     l1_decoder_norm: Literal["weighted", "plain"] = flag("weighted", "whether an activation counts times the norm of its decoder row")
     sparsity_penalty: Literal["l0", "tanh"] = flag("l0", "jumprelu: the number of active features, or the tanh of their activations")
     tanh_scale: float = flag(4.0, "jumprelu: factor of the activation inside the tanh")
+    pre_activation_coefficient: float = flag(
+        0.0, "with --cross_layer, relu, jumprelu: weight of a loss that raises pre-activations below their thresholds, against dead features"
+    )
     jumprelu_threshold: float = flag(0.1, "jumprelu: threshold at the start")
     jumprelu_bandwidth: float = flag(0.5, "jumprelu: width of the kernel that gives the threshold a gradient")
     skip_connection: bool = flag(False, "add a linear path from input to output")
