@@ -12,7 +12,7 @@ from huggingface.transcoder import Sites
 from sae_training.config import Recipe
 from sae_training.cross_layer import TrainableCrossLayerTranscoder, cross_layer_losses
 from sae_training.processes import Processes
-from sae_training.trainer import THRESHOLD_FACTOR, learning_rate, shuffled_batches
+from sae_training.trainer import THRESHOLD_FACTOR, default_learning_rate, learning_rate, shuffled_batches
 from util.errors import CheckpointError, UserError
 from util.progress import Progress
 
@@ -36,7 +36,7 @@ class CrossLayerTrainer:
         self.recipe, self.step, self.processes = recipe, 0, processes or Processes()
         inputs, outputs = zip(*pairs)
         self.transcoder = TrainableCrossLayerTranscoder(recipe, inputs, outputs, torch.Generator().manual_seed(recipe.seed), n_features)
-        self.lr = recipe.lr or 1e-3
+        self.lr = recipe.lr or default_learning_rate(recipe, self.transcoder.d_model, self.transcoder.n_features)
         groups = [{"params": [p for name, p in self.transcoder.named_parameters() if name != "log_threshold"], "factor": 1.0}]
         if self.transcoder.log_threshold is not None:
             groups.append({"params": [self.transcoder.log_threshold], "factor": THRESHOLD_FACTOR})
