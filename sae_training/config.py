@@ -25,6 +25,9 @@ class Recipe:
     l1_decoder_norm: Literal["weighted", "plain"] = flag("weighted", "whether an activation counts times the norm of its decoder row")
     sparsity_penalty: Literal["l0", "tanh"] = flag("l0", "jumprelu: the number of active features, or the tanh of their activations")
     tanh_scale: float = flag(4.0, "jumprelu: factor of the activation inside the tanh")
+    pre_activation_coefficient: float = flag(
+        0.0, "with --cross_layer, relu, jumprelu: weight of a loss that raises pre-activations below their thresholds, against dead features"
+    )
     jumprelu_threshold: float = flag(0.1, "jumprelu: threshold at the start")
     jumprelu_bandwidth: float = flag(0.5, "jumprelu: width of the kernel that gives the threshold a gradient")
     skip_connection: bool = flag(False, "add a linear path from input to output")
@@ -123,6 +126,7 @@ class TrainingConfig(Recipe):
 
     MODEL_NAME: str = flag("", "model folder in Hugging Face's format, or a model's name on the hub (required)")
     layer_num: list[int] = flag([], "number of the layer, counted from 0; several train one transcoder each on the same texts (required)")
+    cross_layer: bool = flag(False, "train one cross-layer transcoder for all layers instead, whose features write into theirs and all later ones")
     dataset: list[str] = flag([], "texts: .txt, .jsonl, .csv or .parquet files, or a dataset on the hub, which is streamed (required)")
     output_file_path: str = flag("", "folder for everything that this run writes (required)")
     text_column: str | None = flag(
@@ -133,7 +137,11 @@ class TrainingConfig(Recipe):
     shuffle_buffer: int = flag(0, "rows in memory among which the next text is drawn; by default texts come in their order")
     separate_texts: bool = flag(False, "a context is one text, cut at --context_size; by default texts are packed one behind the other")
     keep_first_token: bool = flag(False, "train on a context's first token too, whose activations are huge and depend on no text")
-    hook_point: str = flag("mlp.hook_in", "what the transcoder reads, in TransformerLens's names, with or without blocks.LAYER.")
+    hook_point: str = flag(
+        "",
+        "what the transcoder reads, in TransformerLens's names, with or without blocks.LAYER.; by default mlp.hook_in, with --cross_layer "
+        "hook_resid_mid",
+    )
     out_hook_point: str = flag("mlp.hook_out", "what it learns to write")
     hooks: Literal["auto", "bridge", "plain"] = flag(
         "auto", "TransformerLens's bridge, or plain hooks on the MLP; auto: the bridge if it knows the model"
@@ -201,7 +209,14 @@ class TrainingConfig(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        missing = [name for name in ("MODEL_NAME", "layer_num", "dataset", "output_file_path") if not getattr(self, name)]
+        if not self.hook_point:
+            object.__setattr__(self, "hook_point", "hook_resid_mid" if self.cross_layer else "mlp.hook_in")
+        if self.cross_layer:
+            self._check_cross_layer()
+        elif self.pre_activation_coefficient:
+            raise UserError("--pre_activation_coefficient belongs to --cross_layer.")
+        required = ("MODEL_NAME", "dataset", "output_file_path") if self.cross_layer else ("MODEL_NAME", "layer_num", "dataset", "output_file_path")
+        missing = [name for name in required if not getattr(self, name)]
         if missing:
             raise UserError(f"{', '.join('--' + name for name in missing)} must be given; --help says what for.")
         if len(set(self.layer_num)) < len(self.layer_num):
@@ -218,8 +233,43 @@ class TrainingConfig(Recipe):
                 f"--train_batch_size {self.train_batch_size} is more than half of the buffer ({half} tokens); give more --n_batches_in_buffer."
             )
 
+    def _check_cross_layer(self) -> None:
+        others = {
+            "layer_num": self.layer_num,
+            "skip_connection": self.skip_connection,
+            "use_ghost_grads": self.use_ghost_grads,
+            "matryoshka_widths": self.matryoshka_widths,
+            "finetuning_tokens": self.finetuning_tokens,
+            "decoder_norm unit": self.decoder_norm == "unit",
+            "l1_decoder_norm plain": self.l1_decoder_norm == "plain",
+            "mse_norm token": self.mse_norm == "token",
+            "revive auxk": self.selects and self.revive == "auxk",
+            "hooks bridge": self.hooks == "bridge",
+        }
+        if given := [f"--{name}" for name, value in others.items() if value]:
+            raise UserError(f"{given[0]} does not go with --cross_layer, which trains one transcoder for all layers; leave it out.")
+        if self.pre_activation_coefficient and self.selects:
+            raise UserError(f"--pre_activation_coefficient belongs to --activation relu and jumprelu; {self.activation} has --revive.")
+
 
 PRESETS: dict[str, dict[str, Any]] = {
+    "cross_layer": {
+        "cross_layer": True,
+        "activation": "jumprelu",
+        "sparsity_penalty": "tanh",
+        "tanh_scale": 1.0,
+        "jumprelu_threshold": 0.03,
+        "jumprelu_bandwidth": 1.0,
+    },
+    "cross_layer_2025": {
+        "cross_layer": True,
+        "activation": "jumprelu",
+        "sparsity_penalty": "tanh",
+        "tanh_scale": 4.0,
+        "jumprelu_threshold": 0.1,
+        "jumprelu_bandwidth": 2.0,
+        "pre_activation_coefficient": 3e-6,
+    },
     "transcoder_circuits": {
         "hook_point": "ln2.hook_normalized",
         "out_hook_point": "hook_mlp_out",

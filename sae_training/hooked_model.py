@@ -2,8 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from itertools import chain
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -12,12 +10,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from huggingface.activations import Point, read_activations
-from huggingface.architectures import layer_of, mlp_of
+from huggingface.architectures import layer_of
+from huggingface.replacement import Substitute, read_sites, substituted
 from huggingface.tokenization import Batch, pad
 from huggingface.transcoder import Sites
 from util.errors import UserError
-from util.hooks import Trace
 
 logger = logging.getLogger(__name__)
 
@@ -100,30 +97,26 @@ class BridgedModel:
 
 
 class PlainModel:
-    """Hooks on the MLP modules themselves, for models of the architecture table: their own inputs and outputs only.
+    """Hooks on the modules of a model of the architecture table, at the sites that ``huggingface/sites.py`` knows.
 
     Raises:
         UserError: for other hook points.
     """
 
     def __init__(self, model: PreTrainedModel, sites: dict[int, Sites]) -> None:
-        for site in sites.values():
-            if not (site.reads.endswith(".mlp.hook_in") and site.writes.endswith(".mlp.hook_out")):
-                raise UserError(f"Plain hooks know mlp.hook_in and mlp.hook_out only, not {site.reads} and {site.writes}; give those.")
+        if encoder := next((site for site in sites.values() if site.autoencoder), None):
+            raise UserError(f"Plain hooks read and write around MLPs, not {encoder.reads} alone; give --hooks bridge, or two hook points.")
         self.sites, self._model = sites, model
 
     @torch.no_grad()
     def activations(self, batch: Batch) -> dict[int, Activations]:
-        points = {layer: (Point(layer, "mlp_in"), Point(layer, "mlp_out")) for layer in self.sites}
-        found = read_activations(self._model, chain(*points.values()), input_ids=batch.input_ids, use_cache=False)
-        return {layer: Activations(found[read], found[written]) for layer, (read, written) in points.items()}
+        return {layer: Activations(*found) for layer, found in read_sites(self._model, self.sites, batch).items()}
 
     def logits(self, batch: Batch, replacements: Mapping[int, Replacement]) -> Float[Tensor, "row column vocabulary"]:
-        with ExitStack() as stack:
-            for layer, replace in replacements.items():
-                traces: list[Trace] = []
-                edit = lambda output, traces=traces, replace=replace: replace(traces[0].input).to(output.dtype)  # noqa: E731
-                traces.append(stack.enter_context(Trace(mlp_of(self._model, layer), edit_output=edit)))
+        substitutes: dict[int, tuple[Sites, Substitute]] = {
+            layer: (self.sites[layer], lambda x, _own, replace=replace: replace(x)) for layer, replace in replacements.items()
+        }
+        with substituted(self._model, substitutes):
             return self._model(input_ids=batch.input_ids, use_cache=False).logits
 
 

@@ -18,8 +18,8 @@ CHUNK_BYTES = 2**26
 GROUPS = 16
 """Features are compared in groups of this size before the largest are sought; measured best for 16384 features on a CPU."""
 
-DENSE_SHARE = 1 / 40
-"""From this share of active features on, the dense product is faster than the bags (512 x 16384 on a CPU)."""
+DENSE_SHARE = 1 / 15
+"""From this share of active features on, the dense product is faster than the bags, gradients included (512 x 16384 and others on a CPU)."""
 
 
 @cache
@@ -27,6 +27,13 @@ def multiplies_bfloat16() -> bool:
     """Whether this machine's CPU has instructions for products in bfloat16; without them they are slower than those in float32."""
     found = torch.cpu.get_capabilities()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
+def product_dtype(chosen: str, device: torch.device) -> torch.dtype:
+    """The type of the encoder's product where features are selected: float32, bfloat16, or with "auto" the faster one of ``device``."""
+    if chosen == "auto":
+        chosen = "bfloat16" if device.type == "cpu" and multiplies_bfloat16() else "float32"
+    return torch.float32 if chosen == "float32" else torch.bfloat16
 
 
 _KEYS = {torch.bfloat16: (torch.int16, torch.int32), torch.float32: (torch.int32, torch.int64)}
@@ -50,13 +57,30 @@ class Places:
         begin = torch.searchsorted(features, torch.arange(self._n_features, device=features.device))
         return order, order // self.indices.shape[1], begin
 
-    def sum_by_feature(self, weights: Float[Tensor, "token k"], rows: Float[Tensor, "token d"]) -> Float[Tensor, "n_features d"]:
+    def sum_by_feature(self, weights: Float[Tensor, "..."], rows: Float[Tensor, "token d"]) -> Float[Tensor, "n_features d"]:
         """For each feature the sum of the rows of the tokens that it is active for, weighted: what gradients of weights are.
 
         PyTorch's own gradient of a bag is the same sum, ten times slower on a CPU.
         """
         order, tokens, begin = self._by_feature
         return embedding_bag(tokens, rows, begin, per_sample_weights=weights.flatten()[order], mode="sum")
+
+
+class ListedPlaces(Places):
+    """As ``Places``, for any number of active features a token.
+
+    Attributes:
+        indices: the active features one token after the other.
+    """
+
+    def __init__(self, indices: Int[Tensor, " active"], tokens: Int[Tensor, " active"], n_features: int) -> None:
+        self.indices, self._tokens, self._n_features = indices, tokens, n_features
+
+    @cached_property
+    def _by_feature(self) -> tuple[Int[Tensor, " active"], Int[Tensor, " active"], Int[Tensor, " n_features"]]:
+        features, order = self.indices.sort(stable=True)
+        begin = torch.searchsorted(features, torch.arange(self._n_features, device=features.device))
+        return order, self._tokens[order], begin
 
 
 class ActiveFeatures(NamedTuple):
@@ -190,4 +214,6 @@ def decode_masked(
         return features @ rows
     offsets = support.sum(1).cumsum(0).roll(1)
     offsets[0] = 0
-    return embedding_bag(places % len(rows), rows, offsets, per_sample_weights=features.flatten()[places], mode="sum")
+    columns, values = places % len(rows), features.flatten()[places]
+    decoded = embedding_bag(columns, rows.detach(), offsets, per_sample_weights=values, mode="sum")
+    return _WithGradientOfRows.apply(decoded, rows, values.detach(), ListedPlaces(columns, places // len(rows), len(rows)))

@@ -39,6 +39,11 @@ def layer_folder(config: TrainingConfig, layer: int) -> Path:
     return config.output / f"layer_{layer}"
 
 
+def by_layer(figures: dict[int, dict[str, float]]) -> dict[str, float]:
+    """The figures of several layers in one dictionary, with the layer in front of their names."""
+    return {f"layer_{layer}/{name}": value for layer, found in figures.items() for name, value in found.items()}
+
+
 class Training:
     """One run: the model, the stream of its activations, and a trainer for each layer.
 
@@ -50,6 +55,7 @@ class Training:
     def __init__(
         self, config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, processes: Processes | None = None
     ) -> None:
+        from huggingface.architectures import layers_of
         from huggingface.sites import encoded_point, resolve
         from huggingface.transcoder import Sites
         from sae_training.buffer import ActivationBuffer
@@ -64,7 +70,7 @@ class Training:
         for name in ("train_batch_size", "store_batch_size"):
             if getattr(config, name) < self.processes.count:
                 raise UserError(f"--{name} {getattr(config, name)} is less than the {self.processes.count} processes, who could not share it.")
-        layers = sorted(config.layer_num)
+        layers = list(range(len(layers_of(model)))) if config.cross_layer else sorted(config.layer_num)
         self.figures: dict[int, Evaluation] = {}
         self.sites = {layer: Sites(config.site(config.hook_point, layer), config.site(config.out_hook_point, layer)) for layer in layers}
         saved = None if config.restart else load_checkpoint(config.output)
@@ -75,7 +81,8 @@ class Training:
         for layer, sites in self.sites.items():
             # The table by which a transcoder is checked and put into a model, so that what is trained can be used.
             (encoded_point if config.autoencoder else resolve)(sites, model, layer)
-        self.model = hook_model(config.MODEL_NAME, model, tokenizer, self.sites, config.hooks)
+        # The bridge would wrap the modules of a model that is evaluated with all its MLPs replaced.
+        self.model = hook_model(config.MODEL_NAME, model, tokenizer, self.sites, "plain" if config.cross_layer else config.hooks)
         texts = Texts(
             config.dataset,
             config.text_column,
@@ -106,14 +113,12 @@ class Training:
             config.read_ahead,
             self.processes,
         )
-        self.trainers: dict[int, LayerTrainer] = {}
         self.step = 0
         self._begin(saved)
+        self._make_trainers(saved["layers"] if saved else None)
 
     def _begin(self, saved: dict[str, Any] | None) -> None:
-        """Fill the buffer and make the trainers, or take both from a checkpoint."""
-        from sae_training.trainer import LayerTrainer
-
+        """Fill the buffer, or take it from a checkpoint."""
         if saved:
             try:
                 self.step = saved["step"]
@@ -124,19 +129,26 @@ class Training:
             logger.info("continuing at step %d", self.step)
         else:
             self.buffer.fill()
+
+    def _make_trainers(self, saved: dict[int, dict[str, Any]] | None) -> None:
+        from sae_training.trainer import LayerTrainer
+
+        self.trainers: dict[int, LayerTrainer] = {}
         for layer in self.sites:
             self.trainers[layer] = LayerTrainer(self.config, *self.buffer.pool[layer], layer=layer, processes=self.processes)
-            if saved:
-                if layer not in saved["layers"]:
+            if saved is not None:
+                if layer not in saved:
                     raise CheckpointError(f"The checkpoint in {self.config.output} has no layer {layer}; give --restart.")
-                self.trainers[layer].restore(saved["layers"][layer])
+                self.trainers[layer].restore(saved[layer])
+
+    def _trainer_states(self) -> dict[int, dict[str, Any]]:
+        return {layer: trainer.state() for layer, trainer in self.trainers.items()}
 
     def save(self) -> None:
         """Write a checkpoint."""
         from sae_training.checkpoint import save_checkpoint
 
-        layers = {layer: trainer.state() for layer, trainer in self.trainers.items()}
-        state = {"settings": json.loads(json.dumps(self.config.settings)), "step": self.step, "layers": layers}
+        state = {"settings": json.loads(json.dumps(self.config.settings)), "step": self.step, "layers": self._trainer_states()}
         save_checkpoint(self.config.output, state | {"buffer": self.buffer.state(), "contexts": self.contexts.state()})
 
     def run(self) -> float:
@@ -155,9 +167,9 @@ class Training:
                 report = step % config.wandb_log_frequency == 0
                 metrics = self._train_step(report) if step < config.steps else self._finetune_step(report)
                 if report and tracker is not None:
-                    tracker.log(step=step, **{f"layer_{layer}/{key}": value for layer, found in metrics.items() for key, value in found.items()})
+                    tracker.log(step=step, **metrics)
                     if step < config.steps:
-                        progress.set_postfix(fvu=" ".join(f"{found['metrics/fvu']:.4f}" for found in metrics.values()))
+                        progress.set_postfix(fvu=" ".join(f"{value:.4f}" for name, value in metrics.items() if name.endswith("metrics/fvu")))
                 self.step = step + 1
                 if self.step == config.all_steps or (self.step % every == 0 and self.step + every <= config.all_steps):
                     self.buffer.settle()
@@ -167,11 +179,11 @@ class Training:
                     self.processes.wait()
         return time.perf_counter() - started
 
-    def _train_step(self, report: bool) -> dict[int, dict[str, float]]:
+    def _train_step(self, report: bool) -> dict[str, float]:
         batch = self.buffer.next_batch(self.config.train_batch_size)
-        return {layer: self.trainers[layer].train_step(*pair, report=report) for layer, pair in batch.items()}
+        return by_layer({layer: self.trainers[layer].train_step(*pair, report=report) for layer, pair in batch.items()})
 
-    def _finetune_step(self, report: bool) -> dict[int, dict[str, float]]:
+    def _finetune_step(self, report: bool) -> dict[str, float]:
         from sae_training.hooked_model import pad_contexts, stands_in
 
         config = self.config
@@ -180,10 +192,8 @@ class Training:
         batch = pad_contexts(contexts[self.processes.part(len(contexts))], self.tokenizer, self.device)
         left = (config.all_steps - self.step) / config.finetuning_steps
         kept = stands_in(batch, config.keep_first_token or not config.autoencoder)
-        return {
-            layer: trainer.finetune_step(self.model, batch, kept, config.finetuning_lr_share * left * trainer.lr, report)
-            for layer, trainer in self.trainers.items()
-        }
+        rates = {layer: config.finetuning_lr_share * left * trainer.lr for layer, trainer in self.trainers.items()}
+        return by_layer({layer: self.trainers[layer].finetune_step(self.model, batch, kept, rate, report) for layer, rate in rates.items()})
 
     def export(self, tracker: RunTracker | None = None) -> None:
         """Evaluate the transcoders as they are now, log the figures, and write them where the finished ones belong.
@@ -210,8 +220,7 @@ class Training:
         )
         self.figures = {layer: figures for layer, (figures, _) in results.items()}
         if tracker is not None:
-            named = {f"layer_{layer}/{key}": value for layer, found in results.items() for key, value in logged(*found).items()}
-            tracker.log(step=self.step - 1, **named)
+            tracker.log(step=self.step - 1, **by_layer({layer: logged(*found) for layer, found in results.items()}))
         outputs = [config.output] + ([config.output / f"step_{self.step:07d}"] if config.keep_checkpoints else [])
         for (layer, (figures, frequency)), output in product(results.items(), outputs):
             folder = output / layer_folder(config, layer).name
@@ -237,7 +246,8 @@ class Training:
 def train(config: TrainingConfig) -> dict[int, Evaluation]:
     """Train, evaluate and write everything to ``config.output``.
 
-    Written are ``layer_L/`` (a transcoder that ``load_transcoder`` reads, and the logarithms of its features' frequencies),
+    Written are ``layer_L/`` (a transcoder that ``load_transcoder`` reads, and the logarithms of its features' frequencies), or with
+    ``cross_layer`` ``cross_layer/`` (the same, for ``load_cross_layer``),
     ``metrics.json``, ``metrics.jsonl``, ``timing.json``, ``run.json`` and, until it has ended, ``checkpoint.pt``.
 
     Returns:
@@ -289,7 +299,10 @@ def _train(config: TrainingConfig, device: str, processes: Processes) -> dict[in
 
     set_seed(config.seed)
     model, tokenizer = load_model_and_tokenizer(config.MODEL_NAME, device, config.dtype, config.device_map, config.trust_remote_code)
-    training = Training(config, model.requires_grad_(False), tokenizer, processes)
+    kind = Training
+    if config.cross_layer:
+        from sae_training.cross_layer_training import CrossLayerTraining as kind
+    training = kind(config, model.requires_grad_(False), tokenizer, processes)
     writes = processes.first
     if writes:
         (config.output / "metrics.json").unlink(missing_ok=True)  # which stands for a training that has ended
@@ -318,13 +331,13 @@ def push(config: TrainingConfig, repository: str) -> None:
     try:
         api = HfApi()
         api.create_repo(repository, private=True, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=config.output, allow_patterns=["layer_*/*", "metrics.json", "run.json"])
+        api.upload_folder(repo_id=repository, folder_path=config.output, allow_patterns=["layer_*/*", "cross_layer/*", "metrics.json", "run.json"])
     except Exception as error:  # of many kinds: the library's own and those of the network client that it happens to use
         raise UserError(
             f"The transcoders lie in {config.output}, but --push_to_hub {repository} failed ({' '.join(str(error).split())[:200]}); log in "
             "(hf auth login), look at the name and give the same command again."
         ) from error
-    logger.info("The transcoders are on the hub: hub:%s/layer_%d", repository, config.layer_num[0])
+    logger.info("The transcoders are on the hub: hub:%s/%s", repository, "cross_layer" if config.cross_layer else f"layer_{config.layer_num[0]}")
 
 
 def main() -> None:

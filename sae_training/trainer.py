@@ -50,7 +50,7 @@ class LayerTrainer:
         self.recipe, self.layer, self.step = recipe, layer, 0
         self.processes = processes or Processes()
         self.transcoder = TrainableTranscoder(recipe, inputs, outputs, generator)
-        self.lr = recipe.lr or default_learning_rate(recipe, inputs.shape[1])
+        self.lr = recipe.lr or default_learning_rate(recipe, inputs.shape[1], len(self.transcoder.W_dec))
         groups = [{"params": [p for name, p in self.transcoder.named_parameters() if name != "log_threshold"], "factor": 1.0}]
         if self.transcoder.log_threshold is not None:
             groups.append({"params": [self.transcoder.log_threshold], "factor": THRESHOLD_FACTOR})
@@ -212,7 +212,7 @@ class LayerTrainer:
         self.step = state["step"]
 
 
-def default_learning_rate(recipe: Recipe, d_in: int) -> float:
+def default_learning_rate(recipe: Recipe, d_in: int, n_features: int) -> float:
     """Adam's rate where the recipe names none.
 
     With topk and batchtopk ``0.7 / (d_in^(1/2) n_features^(1/4))``: on what MLPs of two models (d_in 128 and 576) read and write, and 1024 to
@@ -220,7 +220,7 @@ def default_learning_rate(recipe: Recipe, d_in: int) -> float:
     """
     if not recipe.selects:
         return 1e-3
-    return 0.7 / (d_in**0.5 * (recipe.expansion_factor * d_in) ** 0.25)
+    return 0.7 / (d_in**0.5 * n_features**0.25)
 
 
 def learning_rate(recipe: Recipe, step: int, lr: float) -> float:

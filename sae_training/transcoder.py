@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 from huggingface.transcoder import JumpReLU, Sites, TopK, Transcoder
 from sae_training.activation_functions import jump_relu, near_threshold
 from sae_training.config import Recipe
-from sae_training.sparse import decode_active, decode_masked, decode_ragged, encode_top_k, largest_of_batch, multiplies_bfloat16
+from sae_training.sparse import decode_active, decode_masked, decode_ragged, encode_top_k, largest_of_batch, product_dtype
 from util.errors import UserError
 
 MEDIAN_STEPS, MEDIAN_TOLERANCE, SMALL = 100, 1e-6, 1e-6
@@ -131,7 +131,7 @@ class TrainableTranscoder(nn.Module):
         if recipe.selects:
             features = pre = None
             k = recipe.k if recipe.activation == "topk" else min(SHARE_OF_ONE_TOKEN * recipe.k, len(self.W_dec))
-            active = encode_top_k(x, self.b_dec, self.W_enc, self.b_enc, k, self._product_dtype(x.device))
+            active = encode_top_k(x, self.b_dec, self.W_enc, self.b_enc, k, product_dtype(recipe.encoder_dtype, x.device))
             positive = active.values > 0
             if recipe.activation == "batchtopk":
                 positive &= largest_of_batch(active.values, recipe.k)
@@ -157,13 +157,6 @@ class TrainableTranscoder(nn.Module):
         beside = self.b_dec_out if self.W_skip is None else self.b_dec_out + linear(x, self.W_skip)
         *nested, reconstruction = (part + beside for part in decoded)
         return Output(reconstruction, features, pre, fired, l0, tuple(nested))
-
-    def _product_dtype(self, device: torch.device) -> torch.dtype:
-        """The type of the encoder's product where features are selected."""
-        chosen = self.recipe.encoder_dtype
-        if chosen == "auto":
-            chosen = "bfloat16" if device.type == "cpu" and multiplies_bfloat16() else "float32"
-        return torch.float32 if chosen == "float32" else torch.bfloat16
 
     @torch.no_grad()
     def _note_cut(self, selected: Float[Tensor, " active"]) -> None:

@@ -270,7 +270,7 @@ def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
         "reads blocks.1.attn.hook_in, which is none": {"hook_point": "attn.hook_in", "out_hook_point": "hook_resid_post", "layer_num": [1]},
         "writes blocks.1.hook_resid_post, which is none": {"out_hook_point": "hook_resid_post", "layer_num": [1]},
         "no hook point blocks.1.resid_mid_centred|reads blocks.1.resid_mid_centred": {"hook_point": "resid_mid_centred", "layer_num": [1]},
-        "Plain hooks know": {"hook_point": "ln2.hook_normalized", "hooks": "plain"},
+        "Plain hooks read and write around MLPs": {"hook_point": "hook_resid_post", "out_hook_point": "hook_resid_post", "hooks": "plain"},
     }
     for text, changes in cases.items():
         config = settings(text, **changes)
