@@ -114,13 +114,14 @@ class AttributionGraph:
         Raises:
             UserError: if the graph has no such node.
         """
-        found = self._rows.get(node)
+        found = self.node_rows.get(node)
         if found is None:
             raise UserError(f"The graph has no node {node}: only active features are nodes; give another layer, token or feature.")
         return found
 
     @cached_property
-    def _rows(self) -> dict[Node, int]:
+    def node_rows(self) -> dict[Node, int]:
+        """The row of each node."""
         return {node: row for row, node in enumerate(self.nodes)}
 
     @cached_property
