@@ -16,7 +16,12 @@ export TMPDIR OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
 trap 'rm -rf "$TMPDIR"' EXIT
 
 echo "task $name, job ${SLURM_JOB_ID:-?} on $(hostname), try $((${SLURM_RESTART_COUNT:-0} + 1)); its log is $log"
-eval "exec ${line#* }" >>"$log" 2>&1 &
+share=
+if [ "${SLURM_NTASKS:-1}" -gt 1 ]; then # its processes share the run; srun hands signals on, where torchrun would end with a status of its own
+    export WORLD_SIZE=$SLURM_NTASKS MASTER_ADDR=$(hostname) MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
+    share='srun --kill-on-bad-exit=1 bash -c '\''export RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID; exec "$@"'\'' share'
+fi
+eval "exec $share ${line#* }" >>"$log" 2>&1 &
 child=$!
 # SLURM signals this shell (--signal=B:USR1@...) before the time limit; the stage saves its state and ends with 128 + the signal.
 trap 'kill -USR1 $child 2>/dev/null' USR1

@@ -508,6 +508,7 @@ def _cached(
                         total.save(partial[number])
                 saved = time.monotonic()
             if stop:
+                processes.wait()  # so that what one of them ends with does not end the others while they write
                 ending.act()
                 raise Terminated(SIGTERM)  # which another of the processes was told
 

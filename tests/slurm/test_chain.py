@@ -96,9 +96,9 @@ def scripted(folder: Path, *behaviours: str) -> Plan:
     return Plan("sweep.yaml", folder, tasks)
 
 
-def submitted(plan: Plan) -> dict[str, str]:
+def submitted(plan: Plan, **options: int) -> dict[str, str]:
     """Job ids by array; a task runs with this Python."""
-    settings = Settings({"cpus-per-task": 1, "time": "5"}, setup=f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
+    settings = Settings({"cpus-per-task": 1, "time": "5", **options}, setup=f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     return submit(plan.folder.resolve(), submissions(plan, write_scripts(plan, settings), 0))
 
 
@@ -128,6 +128,37 @@ def test_a_stopped_task_is_queued_again_and_its_follower_waits(tmp_path: Path, s
     assert (plan.folder / f"s/0/TCPE_pre/saved_{number}").exists() and (plan.folder / "s/0/TCPE_pre/try_1").exists()
     assert states(ids["TCPE_pre"])[0]["Restarts"] == "1" and states(ids["TCPE"])[0]["JobState"] == "COMPLETED"
     check_not_queued(plan.folder)
+
+
+SHARING = """
+import os, pathlib, signal, sys, time
+folder, rank = pathlib.Path(sys.argv[1]), os.environ["RANK"]
+assert os.environ["WORLD_SIZE"] == "2" and os.environ["LOCAL_RANK"] == rank and os.environ["MASTER_ADDR"] and os.environ["MASTER_PORT"]
+folder.mkdir(parents=True, exist_ok=True)
+def stop(number, _):
+    (folder / f"saved_{number}_{rank}").touch()
+    sys.exit(128 + number)
+signal.signal(signal.SIGUSR1, stop)
+(folder / f"try_{rank}").touch()
+if not list(folder.glob("saved_*")):
+    time.sleep(60)
+for name in ("run.json", "metrics.json"):
+    (folder / name).write_text("{}")
+"""
+
+
+def test_processes_that_share_a_run_are_stopped_and_queued_again_together(tmp_path: Path) -> None:
+    plan = scripted(tmp_path / "out", "end")
+    (plan.folder / "program.py").write_text(SHARING)
+    ids = submitted(plan, ntasks=2)
+    run = plan.folder / "noKE"
+    until(lambda: (run / "try_0").exists() and (run / "try_1").exists())
+    subprocess.run(["scancel", "--signal=USR1", "--batch", f"{ids['noKE']}_0"], check=True)
+    without_delay(ids["noKE"])
+    until(lambda: ended(ids["noKE"]), 60)
+    assert states(ids["noKE"])[0]["JobState"] == "COMPLETED"
+    assert {path.name for path in run.glob("saved_*")} == {"saved_10_0", "saved_10_1"}
+    subprocess.run(["scancel", *ids.values()], check=False)
 
 
 def test_a_cancelled_task_saves_its_state_and_stays_cancelled(tmp_path: Path) -> None:
