@@ -58,7 +58,7 @@ class Recipe:
         None, "learning rate of Adam; by default 0.001, and for topk and batchtopk one that falls with the widths (sae_training/trainer.py)"
     )
     lr_scheduler_name: Literal["constantwithwarmup", "lineardecay"] = flag("lineardecay", "lineardecay falls to 0 over the last steps")
-    lr_warm_up_steps: int = flag(100, "steps over which the learning rate rises from 0")
+    lr_warm_up_steps: int | None = flag(None, "steps over which the learning rate rises from 0; by default 100, or a tenth of all where that is less")
     lr_decay_share: float = flag(0.4, "lineardecay: share of the steps over which it falls")
     matryoshka_widths: list[int] = flag(
         [], "numbers of first features that must explain the output alone as well, rising; the loss is the mean over them and all features"

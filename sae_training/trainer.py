@@ -224,8 +224,12 @@ def default_learning_rate(recipe: Recipe, d_in: int, n_features: int) -> float:
 
 
 def learning_rate(recipe: Recipe, step: int, lr: float) -> float:
-    """``lr`` after a linear warm-up, constant, and with "lineardecay" with a linear fall to 0 over the last share of the steps."""
-    rate = lr * min(1.0, (step + 1) / max(1, recipe.lr_warm_up_steps))
+    """``lr`` after a linear warm-up, constant, and with "lineardecay" with a linear fall to 0 over the last share of the steps.
+
+    The warm-up is short in a short training: one of 98 steps that only warms up ends with a sixth more error (docs/training_benchmark.md).
+    """
+    warm_up = min(100, recipe.steps // 10) if recipe.lr_warm_up_steps is None else recipe.lr_warm_up_steps
+    rate = lr * min(1.0, (step + 1) / max(1, warm_up))
     if recipe.lr_scheduler_name == "lineardecay" and recipe.lr_decay_share:
         rate *= min(1.0, (recipe.steps - step) / (recipe.lr_decay_share * recipe.steps))
     return rate

@@ -206,6 +206,9 @@ def test_schedules():
     recipe = Recipe(lr_warm_up_steps=10, lr_decay_share=0.5, train_batch_size=1, total_training_tokens=100)
     assert [learning_rate(recipe, step, 1.0) for step in (0, 9, 49)] == [0.1, 1.0, 1.0]
     assert learning_rate(recipe, 75, 1.0) == 0.5 and 0 < learning_rate(recipe, 99, 1.0) < 0.03
+    short, long = (Recipe(lr_decay_share=0, train_batch_size=1, total_training_tokens=steps) for steps in (200, 2000))
+    assert [learning_rate(short, step, 1.0) for step in (0, 19, 199)] == [0.05, 1.0, 1.0]
+    assert [learning_rate(long, step, 1.0) for step in (0, 99, 199)] == [0.01, 1.0, 1.0]
     constant = Recipe(lr_scheduler_name="constantwithwarmup", lr_warm_up_steps=4, total_training_tokens=100)
     assert learning_rate(constant, 1, 1.0) == 0.5 and learning_rate(constant, 99, 1.0) == 1.0
 
