@@ -1,11 +1,12 @@
 """The circuit of an edit: what turns the edited features on at the edited token, and what the change of the value does to the logits.
 
 usage: python -m transcoder_circuits.edit_circuit runs/demo/default/length/TCPE --transcoders data/demo/transcoders
-                                          prints it and writes circuit.json into the run's folder
+                                          prints it and writes circuit.json into the run's folder; with --graph also graph.html and graph.svg,
+                                          the attribution graph before the edit and after it
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from util.files import check_writable, write_json
 
 if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from huggingface.transcoder import Transcoder
     from tcpe.update import Edit
@@ -243,9 +244,17 @@ def first_difference(model: "PreTrainedModel", ids: Sequence[int], target: Seque
 
 
 def circuit_of_edit(
-    target: str, transcoders: Sequence[str], lim: Any = None, nodes: int = NODES, model_flags: dict[str, Any] | None = None
+    target: str,
+    transcoders: Sequence[str],
+    lim: Any = None,
+    nodes: int = NODES,
+    model_flags: dict[str, Any] | None = None,
+    also: "Callable[[EditCircuit, PreTrainedTokenizerFast, dict[str, Any], Path], object] | None" = None,
 ) -> tuple[dict[str, Any], Path]:
     """The circuit of the edit of a run, or of a saved update (see ``explain.neurons.find_subject``), and where it belongs.
+
+    Args:
+        also: called while the model is loaded, with the circuit, what was found and where it belongs.
 
     Raises:
         UserError: if the edit, a model or a transcoder is not there, or they do not belong together.
@@ -274,6 +283,8 @@ def circuit_of_edit(
         circuit = EditCircuit(model, others, edit, ids, prompt.position, token, instead)
         data = circuit.data(token_texts(tokenizer, ids), nodes)
         data |= {"title": request.brief_description, "target_text": tokenizer.decode([token]), "instead_text": tokenizer.decode([instead])}
+        if also is not None:
+            also(circuit, tokenizer, data, subject.page.with_name(FILE))
     return data, subject.page.with_name(FILE)
 
 
@@ -302,7 +313,10 @@ def circuit_text(data: dict[str, Any], shown: int = NODES) -> str:
 
 
 def main() -> None:
+    from explain.neurons import TextStream
     from tcpe.lim import parse_lim
+    from transcoder_circuits.edit_graph import PAGE, write_edit_graph
+    from transcoder_circuits.graph import add_graph_flags, check_graph_flags
 
     parser = ArgumentParser(prog="python -m transcoder_circuits.edit_circuit", description=__doc__)
     parser.add_argument("target", metavar="RUN_OR_UPDATE", help="the folder of a run, or a saved update as python -m tcpe.edits takes it")
@@ -312,15 +326,29 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=NODES, help="of each list (default: %(default)s)")
     parser.add_argument("--MODEL_NAME", help="the model, where it is not the one that made the edit")
     parser.add_argument("--TC_layer_file", help="the transcoder that the edit is of, where it has been moved")
+    graph = parser.add_argument_group("the attribution graph before and after")
+    graph.add_argument("--graph", action="store_true", help=f"draw it: {PAGE} and its picture beside the circuit")
+    add_graph_flags(graph)
     arguments = parser.parse_args()
     if arguments.nodes < 1:
         raise UserError(f"--nodes must be at least 1, not {arguments.nodes}.")
+    check_graph_flags(arguments)
+    if not arguments.graph and (arguments.dataset or arguments.png):
+        raise UserError("--dataset and --png are of the graph; give --graph too.")
+    texts = TextStream(arguments.dataset, arguments.n_texts) if arguments.dataset else None
+    pages: list[Path] = []
+
+    def draw(circuit: EditCircuit, tokenizer: "PreTrainedTokenizerFast", data: dict[str, Any], place: Path) -> None:
+        page = Path(arguments.output_path or place).with_name(PAGE)
+        pages.extend(write_edit_graph(page, circuit, tokenizer, data, texts, arguments))
+
     flags = {name: value for name in ("MODEL_NAME", "TC_layer_file") if (value := getattr(arguments, name)) is not None}
-    data, place = circuit_of_edit(arguments.target, arguments.transcoders, arguments.lim, arguments.nodes, flags)
+    drawn = draw if arguments.graph else None
+    data, place = circuit_of_edit(arguments.target, arguments.transcoders, arguments.lim, arguments.nodes, flags, drawn)
     path = Path(arguments.output_path) if arguments.output_path else place
     check_writable(path.parent)
     write_json(path, data)
-    sys.stdout.write(f"{circuit_text(data, arguments.nodes)}{path}\n")
+    sys.stdout.write(circuit_text(data, arguments.nodes) + "".join(f"{one}\n" for one in (path, *pages)))
 
 
 if __name__ == "__main__":

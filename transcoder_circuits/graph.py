@@ -5,7 +5,7 @@ usage: python -m transcoder_circuits.graph --MODEL_NAME data/demo/model --transc
 """
 
 import sys
-from argparse import ArgumentParser as AnyParser
+from argparse import _ActionsContainer
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ PAGE = "graph.html"
 TEXTS = 300
 
 
-def add_graph_flags(parser: AnyParser) -> None:
+def add_graph_flags(parser: _ActionsContainer) -> None:
     """What decides how much of a graph is drawn, for every command that draws one."""
     parser.add_argument("--node_share", type=float, default=0.8, help="share of the influence that kept nodes have (default: %(default)s)")
     parser.add_argument("--edge_share", type=float, default=0.98, help="share of the influence that kept edges have (default: %(default)s)")

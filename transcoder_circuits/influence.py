@@ -4,6 +4,7 @@ With each row of the absolute edges made to sum to 1, A, the influence is B = (I
 sum ends. Definitions and thresholds are those of "Circuit Tracing" and circuit-tracer. Biases take no part.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -81,10 +82,13 @@ def _least_kept(scores: Float[Tensor, " score"], share: float) -> float:
     return ordered[min(number, len(ordered) - 1)].item()
 
 
-def prune(graph: "AttributionGraph", nodes: float = NODES, edges: float = EDGES) -> Pruned:
+def prune(graph: "AttributionGraph", nodes: float = NODES, edges: float = EDGES, always: Sequence[int] = ()) -> Pruned:
     """Keep the nodes, and between them the edges, that have most of the influence; tokens and logits stay.
 
     A feature without an edge in or out, or an error without one out, is left out then.
+
+    Args:
+        always: rows of nodes that are kept in any case.
 
     Raises:
         UserError: if a share is not between 0 and 1.
@@ -95,6 +99,7 @@ def prune(graph: "AttributionGraph", nodes: float = NODES, edges: float = EDGES)
     kept = influence >= _least_kept(influence, nodes)
     ends = graph.of("embedding").start
     kept[ends:] = True
+    kept[list(always)] = True
     inside = graph.edges * kept * kept[:, None]
     A = normalised(inside)
     edge_influence = A * (total_influence(A, graph.weights) + graph.weights)[:, None]
@@ -105,6 +110,7 @@ def prune(graph: "AttributionGraph", nodes: float = NODES, edges: float = EDGES)
         connected = kept.clone()
         connected[:ends] &= kept_edges[:, :ends].any(0)
         connected[features] &= kept_edges[features].any(1)
+        connected[list(always)] = True
         kept_edges &= connected & connected[:, None]
         if connected.equal(kept):
             break

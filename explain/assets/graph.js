@@ -119,7 +119,7 @@ function drawLinks() {
   });
 }
 
-const likeliest = nodes.findIndex((node) => node.kind === "logit");
+const likeliest = nodes.reduce((best, node, index) => (node.kind === "logit" && (best < 0 || node.probability[last] > nodes[best].probability[last]) ? index : best), -1);
 const details = element("section", { class: "card node-card", "aria-live": "polite" });
 
 function linkList(heading, index, end) {
