@@ -160,7 +160,8 @@ class Training:
         every = max(1, config.all_steps // config.n_checkpoints) if config.n_checkpoints else config.all_steps + 1
         name = config.run_name or config.output.name
         series, project, entity = {"step": ["layer_*"]}, config.wandb_project, config.wandb_entity
-        open_tracker = partial(RunTracker, config.output, name, config.settings, self.step, "training", series, project=project, entity=entity)
+        place = config.output, name, config.settings, self.step, "training", series
+        open_tracker = partial(RunTracker, *place, project=project, entity=entity, anew=config.restart)
         with open_tracker() if self.processes.first else nullcontext() as tracker:
             progress = Progress(range(self.step, config.all_steps), initial=self.step, total=config.all_steps, desc="training")
             for step in progress:

@@ -55,6 +55,7 @@ def tracker_of(config: RunConfig, requests: Sequence[EditRequest]) -> RunTracker
         project=config.wandb_project,
         entity=config.wandb_entity,
         incidental=_INCIDENTAL,
+        anew=config.invalidate_cache,
     )
 
 

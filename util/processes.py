@@ -1,5 +1,6 @@
 """Several processes that share one run, as torchrun starts them: each computes a part, and the first one puts the parts together and writes."""
 
+import logging
 import os
 from collections.abc import Sequence
 from datetime import timedelta
@@ -118,4 +119,6 @@ def share_runs() -> str | None:
     global _sharing
     device = join_processes("gloo")
     _sharing = Processes()
+    if not _sharing.first:  # which says it for all
+        logging.getLogger().setLevel(logging.WARNING)
     return device

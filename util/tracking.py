@@ -45,6 +45,7 @@ class Tracked:
         group: of runs that belong together.
         project, entity: where it goes; "" leaves that to WANDB_PROJECT and WANDB_ENTITY.
         series: which figures are drawn over which step: its name, and theirs.
+        anew: it takes the place of an earlier run, whose lines are no longer true.
         exit_code: how it ended; None if it has not, or was killed.
     """
 
@@ -57,6 +58,7 @@ class Tracked:
     entity: str = ""
     tags: Sequence[str] = ()
     series: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    anew: bool = False
     exit_code: int | None = None
 
     def write(self, folder: Path) -> None:
@@ -167,6 +169,7 @@ class RunTracker:
         tags: beside those of WANDB_TAGS.
         project, entity: in WandB; by default what WANDB_PROJECT and WANDB_ENTITY say.
         incidental: the settings that may change when a run is continued, and so are no part of its id.
+        anew: throw away what WandB has of an earlier run, as the folder's was thrown away.
 
     Attributes:
         mirror: the run in WandB.
@@ -190,12 +193,13 @@ class RunTracker:
         project: str = "",
         entity: str = "",
         incidental: Collection[str] = (),
+        anew: bool = False,
     ) -> None:
         decisive = {key: value for key, value in config.items() if key not in incidental}
         group = os.environ.get("WANDB_RUN_GROUP") or group or folder.resolve().parent.name
         stage, tags = os.environ.get("WANDB_JOB_TYPE") or stage, [tag[:LONGEST_TAG] for tag in (*tags, *_given_tags()) if tag]
         self._tracked = Tracked(
-            os.environ.get("WANDB_RUN_ID") or run_id(folder, decisive, stage), name, config, stage, group, project, entity, tags, series
+            os.environ.get("WANDB_RUN_ID") or run_id(folder, decisive, stage), name, config, stage, group, project, entity, tags, series, anew
         )
         self._folder = folder
         try:
@@ -295,7 +299,7 @@ def _start_wandb(folder: Path, tracked: Tracked) -> "wandb.Run | None":
             project=tracked.project or os.environ.get("WANDB_PROJECT") or PROJECT,
             entity=tracked.entity or os.environ.get("WANDB_ENTITY"),
             id=tracked.id,
-            resume="allow",
+            resume=None if tracked.anew else "allow",
             group=tracked.group,
             job_type=tracked.stage or None,
             tags=list(tracked.tags),
