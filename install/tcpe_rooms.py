@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType
 
 HOUSE = "tcpe_house"
-EXPOSED = ("run_tcpe", "tcpe", "explain", "transcoder_circuits", "d_running", "sae_training", "huggingface")
+EXPOSED = ("run_tcpe", "tcpe", "explain", "transcoder_circuits", "open_cross_layer_transcoder", "d_running", "sae_training", "huggingface")
 PRIVATE = ("util", "stages", "baselines", "demo")
 
 

@@ -113,10 +113,10 @@ class PlainModel:
         return {layer: Activations(*found) for layer, found in read_sites(self._model, self.sites, batch).items()}
 
     def logits(self, batch: Batch, replacements: Mapping[int, Replacement]) -> Float[Tensor, "row column vocabulary"]:
-        substitutes: dict[int, tuple[Sites, Substitute]] = {
-            layer: (self.sites[layer], lambda x, _own, replace=replace: replace(x)) for layer, replace in replacements.items()
-        }
-        with substituted(self._model, substitutes):
+        def standing_in(replace: Replacement) -> Substitute:
+            return lambda x, _own: replace(x)
+
+        with substituted(self._model, {layer: (self.sites[layer], standing_in(replace)) for layer, replace in replacements.items()}):
             return self._model(input_ids=batch.input_ids, use_cache=False).logits
 
 

@@ -5,6 +5,7 @@ from jaxtyping import install_import_hook
 import tests.typecheck  # noqa: F401 - the hook finds it by its name
 
 # The rooms whose signatures have shapes.
-install_import_hook(["huggingface", "sae_training", "tcpe", "transcoder_circuits", "util"], "tests.typecheck.checked")
+ROOMS = ["huggingface", "open_cross_layer_transcoder", "sae_training", "tcpe", "transcoder_circuits", "util"]
+install_import_hook(ROOMS, "tests.typecheck.checked")
 
 from tests.browser import browser, open_page  # noqa: E402, F401 - fixtures of all rooms' pages; what they import is checked too

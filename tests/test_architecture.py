@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = tuple(
-    "run_tcpe stages explain transcoder_circuits tcpe baselines d_running sae_training huggingface util demo examples benchmarks install".split()
+    "run_tcpe stages explain open_cross_layer_transcoder transcoder_circuits tcpe baselines d_running sae_training huggingface util "
+    "demo examples benchmarks install".split()
 )
 MODULES = sorted([ROOT / "run_tcpe.py", *(path for room in ROOMS for path in ROOT.glob(f"{room}/**/*.py"))])
 FILES = [*MODULES, *sorted(ROOT.glob("tests/**/*.py"))]
