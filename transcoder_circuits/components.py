@@ -122,7 +122,7 @@ def check_feature(transcoder: Transcoder, feature: int, what: str) -> None:
 
 
 def make_sae_feature_vector(sae: Transcoder, feature_idx: int, use_encoder: bool = True, token: int = -1, layer: int | None = None) -> FeatureVector:
-    """A feature of a transcoder or an autoencoder as a root.
+    """A feature of a transcoder or an autoencoder as a root; of a JumpReLU or TopK autoencoder take `saes.sae_root`, which knows its activation.
 
     Args:
         use_encoder: follow what turns the feature on; else what is written along its decoder row.

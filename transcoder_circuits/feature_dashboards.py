@@ -189,7 +189,7 @@ def display_activating_examples_dash(
 @torch.no_grad()
 def written_directions(model: PreTrainedModel, encoder: Transcoder, layer: int) -> Float[Tensor, "n_features d_model"]:
     """What each feature adds to the residual stream at an activation of 1: its decoder's row, times the weight of a norm behind the MLP."""
-    rows = encoder.down_proj.weight.T.detach().float()
+    rows = encoder.down_proj.weight.T.detach().float().to(model.device)
     name = encoder.sites.writes.partition(f"blocks.{layer}.")
     site = name[2] or name[0]
     writes = ENCODED.get(site) if encoder.sites.autoencoder else WRITES.get(site)
@@ -208,7 +208,7 @@ def get_logits_for_feature(model: PreTrainedModel, encoder: Transcoder, feature_
 
 def logits_histogram(logits: Float[Tensor, " vocabulary"], bins: int = 40) -> tuple[Float[np.ndarray, " edges"], Int[np.ndarray, " bins"]]:
     """How many tokens get which logit."""
-    counts, edges = np.histogram(logits.numpy(), bins)
+    counts, edges = np.histogram(logits.cpu().numpy(), bins)
     return edges, counts
 
 
@@ -221,7 +221,7 @@ def stream_direction(model: PreTrainedModel, vector: FeatureVector) -> Float[Ten
     """
     if not vector.sublayer.startswith("resid"):
         raise UserError(f"{vector.component} reads {vector.sublayer}, which one sublayer writes, not the stream that heads and features write to.")
-    v, offset = vector.vector.detach().float(), architecture_of(model).norm_weight_offset
+    v, offset = vector.vector.detach().float().to(model.device), architecture_of(model).norm_weight_offset
     if vector.site == "stream":
         return v
     norm = place_of(model, model, "final_norm") if vector.site == "final_norm" else mlp_norm_of(model, vector.layer)
@@ -255,7 +255,7 @@ def get_pullback(
     layer = layer_of_encoder(encoder, layer)
     if layer > vector.layer - (vector.sublayer != "resid_post"):
         raise UserError(f"Layer {layer} does not write before {vector.component} reads; give a transcoder of a lower layer.")
-    direct = written_directions(model, encoder, layer) @ stream_direction(model, vector).to(encoder.down_proj.weight.device)
+    direct = written_directions(model, encoder, layer) @ stream_direction(model, vector)
     return direct if activations is None else direct * activations
 
 
@@ -305,7 +305,7 @@ def _through_head(model: PreTrainedModel, v: Float[Tensor, " d_model"], layer: i
         raise UserError(f"Layer {layer} has no head {head}: its heads are 0 to {heads.n_heads - 1}.")
     post, norm = place_of(model, layer_of(model, layer), "post_attention_norm"), attention_norm_of(model, layer)
     written = v if post is None else v * weight_of_norm(post, offset)
-    read = heads.W_OV(head).float() @ written.to(heads.W_O.device)
+    read = heads.W_OV(head).float() @ written
     weight = None if isinstance(norm, torch.nn.Identity) else weight_of_norm(norm, offset)
     return _unscaled(read, weight, isinstance(norm, torch.nn.LayerNorm))
 

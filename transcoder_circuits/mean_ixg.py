@@ -53,13 +53,13 @@ def get_mean_ixg(
     pullbacks = torch.stack([get_pullback(model, encoder, vector, lower) for vector in vectors])
     (read_lower, features_of), (read_upper, roots_of) = reader_beside(model, lower, encoder), reader_beside(model, upper, root)
     behind = place_of(model, layer_of(model, lower), "post_mlp_norm")
-    offset, columns = architecture_of(model).norm_weight_offset, torch.tensor(list(feature_idx))
+    offset, columns = architecture_of(model).norm_weight_offset, torch.tensor(list(feature_idx), device=model.device)
     scaled_write = behind is not None and not encoder.sites.writes.endswith(("added", "hook_mlp_out", "ln2_post.hook_out"))
     points = [read_lower, read_upper, *([Point(lower, "mlp_out")] if scaled_write else [])]
     limit, pad_id = context_length(model), int(tokenizer.pad_token_id or 0)
     rows = (row for row in (encode(tokenizer, text).ids[:limit] for text in texts) if row)
     chunks = iter(lambda: list(islice(rows, TEXTS_AT_A_TIME)), [])
-    sums, tokens, n_tokens = torch.zeros_like(pullbacks), torch.zeros(len(vectors)), 0
+    sums, tokens, n_tokens = torch.zeros_like(pullbacks), pullbacks.new_zeros(len(vectors)), 0
     with torch.inference_mode():
         for batch in (batch for chunk in chunks for batch in batches(chunk, pad_id, model.device, max_tokens=BATCH_TOKENS)):
             kept = real_tokens(batch)
@@ -71,7 +71,7 @@ def get_mean_ixg(
                 activations = activations * freeze_norm(behind, found[Point(lower, "mlp_out")].float(), offset).scale[:, None]
             if vectors[0].site in ("mlp_in", "normalized"):
                 activations = activations * freeze_norm(mlp_norm_of(model, upper), stream, offset).scale[:, None]
-            counted = torch.ones(len(stream), len(vectors))
+            counted = stream.new_ones(len(stream), len(vectors))
             if firing_only:
                 counted = (roots_of(found[read_upper])[:, columns] != 0).float()
             sums += counted.T @ activations
