@@ -17,7 +17,7 @@ ALL = {"num_branches": 10**6, "do_raw_attribution": True, "absolute": True, "ign
 
 @pytest.fixture(scope="module", params=["Llama", "Gemma2", "GPT2"])
 def cache(request):
-    return frozen_pass(request.param, TEXT[:24])
+    return frozen_pass(request.param, TEXT[:16])
 
 
 def errors_of(graph, name):
