@@ -21,13 +21,15 @@ from transformers import PreTrainedModel
 from demo.settings import DATA
 from huggingface.architectures import mlp_norm_of
 from huggingface.load import load_model_and_tokenizer
+from huggingface.loaders.cross_layer import load_cross_layer
 from huggingface.tokenization import encode
 from huggingface.transcoder import Transcoder
 from transcoder_circuits.attribution_graph import LOGITS, MASS, AttributionGraph, attribute
+from transcoder_circuits.cross_layer import CrossLayer
 from transcoder_circuits.frozen import FrozenPass
 from transcoder_circuits.influence import graph_scores, prune
 from transcoder_circuits.interventions import most_influential_features, verify
-from transcoder_circuits.sets import load_transcoders
+from transcoder_circuits.sets import Transcoders, load_transcoders
 from util.cli import ArgumentParser, run_main
 
 TOKENS, ROUNDS = 60, 3
@@ -63,7 +65,7 @@ def largest_difference(ours: AttributionGraph, other: dict[str, torch.Tensor]) -
     return ((ours.edges[order][:, order] - other["edges"]).abs().max() / ours.edges.abs().max()).item()
 
 
-def scores_of_many(model: PreTrainedModel, transcoders: dict[int, Transcoder], prompts: list[list[int]], verified: int) -> str:
+def scores_of_many(model: PreTrainedModel, transcoders: Transcoders | CrossLayer, prompts: list[list[int]], verified: int) -> str:
     """Means of scores, and of the rank correlations of predicted and real change, over several prompts."""
     scores, correlations = [], dict[str, list[float]]()
     for ids in prompts:
@@ -91,7 +93,8 @@ def main() -> None:
     texts = [json.loads(line)["text"] for line in (DATA / "texts.jsonl").read_text(encoding="utf-8").splitlines()]
     if arguments.graphs:
         rows = [encode(tokenizer, text).ids for text in texts[: arguments.graphs]]
-        sys.stdout.write(scores_of_many(model, transcoders, [row[:TOKENS] for row in rows], arguments.verify))
+        for name, kind in (("single layers", transcoders), ("across layers", load_cross_layer(DATA / "clt"))):
+            sys.stdout.write(f"{name}: {scores_of_many(model, kind, [row[:TOKENS] for row in rows], arguments.verify)}")
     ids = encode(tokenizer, texts[0]).ids[:TOKENS]
     seconds = []
     for _ in range(ROUNDS):

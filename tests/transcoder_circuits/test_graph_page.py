@@ -136,6 +136,11 @@ def test_nodes_are_pinned_and_grouped_and_the_address_brings_them_back(folder: P
     expect(broken.locator("#pinned .box")).to_have_count(0)
 
 
+def test_either_kind_of_transcoder_is_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="give either --transcoders or --cross_layer"):
+        draw(folder, monkeypatch, "--cross_layer", str(folder / "clt"))
+
+
 def test_what_cannot_be_drawn_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for flags, said in (
         (["--node_share", "1.5"], "--node_share must be above 0 and at most 1, not 1.5"),
