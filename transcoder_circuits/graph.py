@@ -85,14 +85,13 @@ def run(arguments: Any) -> str:
     from huggingface.loaders.cross_layer import check_fits_model, load_cross_layer
     from transcoder_circuits.frozen import FrozenPass
     from transcoder_circuits.graph_file import graph_json
-    from transcoder_circuits.graph_page import page_data, write_graph_files
+    from transcoder_circuits.graph_page import check_page, page_data, write_graph_files
     from transcoder_circuits.graph_view import Version
     from transcoder_circuits.influence import graph_scores, prune
     from transcoder_circuits.paths import prompt_ids
     from transcoder_circuits.sets import load_transcoders
-    from util.files import check_writable
 
-    check_writable(arguments.output_path.parent)
+    check_page(arguments.output_path)
     texts = TextStream(arguments.dataset, arguments.n_texts) if arguments.dataset else None
     cross = load_cross_layer(arguments.cross_layer) if arguments.cross_layer else None
     transcoders = load_transcoders(arguments.transcoders) if cross is None else cross

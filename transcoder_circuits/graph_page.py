@@ -105,6 +105,17 @@ def page_data(
     }
 
 
+def check_page(path: Path) -> None:
+    """See that a page can be written, before anything is computed.
+
+    Raises:
+        UserError: if not, or its name is another kind of file's.
+    """
+    if path.suffix != ".html":
+        raise UserError(f"The page is a file that ends in .html, and {path} does not; give another --output_path.")
+    check_writable(path.parent)
+
+
 def write_graph_files(path: Path, data: dict[str, Any], viewers_json: dict[str, Any] | None, png: bool) -> list[Path]:
     """Write the page, and beside it under the same name the picture as SVG, the viewers' JSON, and the picture as PNG.
 
@@ -113,9 +124,7 @@ def write_graph_files(path: Path, data: dict[str, Any], viewers_json: dict[str, 
     """
     from explain.page import write_page
 
-    if path.suffix != ".html":
-        raise UserError(f"The page is a file that ends in .html, and {path} does not; give another --output_path.")
-    check_writable(path.parent)
+    check_page(path)
     written = [path, path.with_suffix(".svg")]
     write_page(path, f"{data['title']} – TCPE", ["features", "graph"], data)
     picture = graph_svg(data)
