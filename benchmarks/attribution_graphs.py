@@ -1,6 +1,6 @@
 """The graph of a prompt of 60 tokens on the embedded model, beside circuit-tracer's of the same transcoders: seconds, and how far edges differ.
 
-usage: python -m benchmarks.attribution_graphs [--circuit_tracer /path/to/python]
+usage: python -m benchmarks.attribution_graphs [--circuit_tracer /path/to/python] [--graphs 20] [--verify 100]
 (circuit-tracer 0.5.0 needs transformers 4.57, so that it has a Python of its own; without it that side is left out)
 """
 
@@ -21,12 +21,15 @@ from transformers import PreTrainedModel
 from demo.settings import DATA
 from huggingface.architectures import mlp_norm_of
 from huggingface.load import load_model_and_tokenizer
+from huggingface.loaders.cross_layer import load_cross_layer
 from huggingface.tokenization import encode
 from huggingface.transcoder import Transcoder
 from transcoder_circuits.attribution_graph import LOGITS, MASS, AttributionGraph, attribute
+from transcoder_circuits.cross_layer import CrossLayer
 from transcoder_circuits.frozen import FrozenPass
 from transcoder_circuits.influence import graph_scores, prune
-from transcoder_circuits.sets import load_transcoders
+from transcoder_circuits.interventions import most_influential_features, verify
+from transcoder_circuits.sets import Transcoders, load_transcoders
 from util.cli import ArgumentParser, run_main
 
 TOKENS, ROUNDS = 60, 3
@@ -62,15 +65,37 @@ def largest_difference(ours: AttributionGraph, other: dict[str, torch.Tensor]) -
     return ((ours.edges[order][:, order] - other["edges"]).abs().max() / ours.edges.abs().max()).item()
 
 
+def scores_of_many(model: PreTrainedModel, transcoders: Transcoders | CrossLayer, prompts: list[list[int]], verified: int) -> str:
+    """Means of scores, and of the rank correlations of predicted and real change, over several prompts."""
+    scores, correlations = [], dict[str, list[float]]()
+    for ids in prompts:
+        cache = FrozenPass(model, transcoders, ids)
+        graph = attribute(cache)
+        scores.append(graph_scores(graph))
+        for frozen, one in verify(cache, graph, most_influential_features(graph, verified)).items() if verified else ():
+            correlations.setdefault(frozen, []).append(one.logit)
+    replacement, completeness = (statistics.mean(side) for side in zip(*scores))
+    lines = [f"{len(prompts)} graphs: replacement {replacement:.3f}, completeness {completeness:.3f}\n"]
+    for name, found in correlations.items():
+        lines.append(f"  frozen {name}: rank correlation {statistics.mean(found):.3f} ({min(found):.3f} to {max(found):.3f})\n")
+    return "".join(lines)
+
+
 def main() -> None:
     parser = ArgumentParser(prog="python -m benchmarks.attribution_graphs", description=__doc__)
     parser.add_argument("--circuit_tracer", default="", help="a Python that circuit-tracer is installed in")
+    parser.add_argument("--graphs", type=int, default=0, help="also mean scores of the graphs of so many texts, their first 60 tokens")
+    parser.add_argument("--verify", type=int, default=0, help="also rank correlations over so many features of each of these graphs")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model, tokenizer = load_model_and_tokenizer(str(DATA / "model"), device="cpu")
     transcoders = load_transcoders([DATA / "transcoders", DATA / "transcoder"])
-    text = json.loads((DATA / "texts.jsonl").read_text(encoding="utf-8").splitlines()[0])["text"]
-    ids = encode(tokenizer, text).ids[:TOKENS]
+    texts = [json.loads(line)["text"] for line in (DATA / "texts.jsonl").read_text(encoding="utf-8").splitlines()]
+    if arguments.graphs:
+        rows = [encode(tokenizer, text).ids for text in texts[: arguments.graphs]]
+        for name, kind in (("single layers", transcoders), ("across layers", load_cross_layer(DATA / "clt"))):
+            sys.stdout.write(f"{name}: {scores_of_many(model, kind, [row[:TOKENS] for row in rows], arguments.verify)}")
+    ids = encode(tokenizer, texts[0]).ids[:TOKENS]
     seconds = []
     for _ in range(ROUNDS):
         begun = time.perf_counter()

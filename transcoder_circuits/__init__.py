@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 from util.packages import explain_missing_packages
 
 if TYPE_CHECKING:
+    from transcoder_circuits.attribution_graph import attribute as attribute
     from transcoder_circuits.circuit_analysis import greedy_get_top_paths as greedy_get_top_paths
     from transcoder_circuits.circuit_analysis import print_all_paths as print_all_paths
     from transcoder_circuits.components import make_sae_feature_vector as make_sae_feature_vector
     from transcoder_circuits.frozen import FrozenPass as FrozenPass
+    from transcoder_circuits.influence import prune as prune
     from transcoder_circuits.sets import load_transcoders as load_transcoders
 
 explain_missing_packages()
 
 _HOMES = {
     "FrozenPass": "frozen",
+    "attribute": "attribution_graph",
+    "prune": "influence",
     "greedy_get_top_paths": "circuit_analysis",
     "print_all_paths": "circuit_analysis",
     "make_sae_feature_vector": "components",

@@ -23,6 +23,12 @@ class ComponentType(enum.Enum):
     EMBED = "embed"
     ROOT = "root"
     """A direction that is no feature: a logit, a difference of logits, the key or value of an edit."""
+    TC_ERROR = "tc_error"
+    """What MLPs write beyond their transcoders, in a graph of paths; the next two are its as well."""
+    PRUNE_ERROR = "prune_error"
+    """What a search left out."""
+    BIAS_ERROR = "bias_error"
+    """Biases."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 usage: python -m transcoder_circuits.graph --MODEL_NAME data/demo/model --transcoders data/demo/transcoders data/demo/transcoder \\
            --prompt 'int n = s.length();' --dataset data/demo/texts.jsonl          writes graph.html, graph.svg and graph.json
+       python -m transcoder_circuits.graph --MODEL_NAME data/demo/model --cross_layer data/demo/clt --prompt 'int n = s.length();'
 """
 
 import sys
@@ -60,7 +61,8 @@ def graph_of(cache: "FrozenPass", arguments: Any, also_logits: Sequence[int] = (
 def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.graph", description=__doc__)
     parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
-    parser.add_argument("--transcoders", nargs="+", required=True, help="folders of transcoders, or with a folder layer_N for each")
+    parser.add_argument("--transcoders", nargs="+", help="folders of transcoders, or with a folder layer_N for each")
+    parser.add_argument("--cross_layer", help="folder of a cross-layer transcoder, instead of --transcoders")
     parser.add_argument("--prompt", default="", help="the text that the model reads")
     parser.add_argument("--prompt_file", help="a file that holds it")
     parser.add_argument("--output_path", type=Path, default=Path(PAGE), help="the page; the other files get its name (default: %(default)s)")
@@ -69,6 +71,8 @@ def main() -> None:
     add_graph_flags(parser)
     arguments = parser.parse_args()
     check_graph_flags(arguments)
+    if (arguments.transcoders is None) == (arguments.cross_layer is None):
+        raise UserError("A graph is of transcoders of single layers or of a cross-layer transcoder; give either --transcoders or --cross_layer.")
     if arguments.verify and arguments.verify < 3:
         raise UserError(f"--verify needs at least 3 features to correlate anything over, not {arguments.verify}.")
     sys.stdout.write(run(arguments))
@@ -78,26 +82,29 @@ def run(arguments: Any) -> str:
     """Draw the graph; what was found, as text."""
     from explain.neurons import TextStream
     from huggingface.load import load_model_and_tokenizer
+    from huggingface.loaders.cross_layer import check_fits_model, load_cross_layer
     from transcoder_circuits.frozen import FrozenPass
     from transcoder_circuits.graph_file import graph_json
-    from transcoder_circuits.graph_page import page_data, write_graph_files
+    from transcoder_circuits.graph_page import check_page, page_data, write_graph_files
     from transcoder_circuits.graph_view import Version
     from transcoder_circuits.influence import graph_scores, prune
     from transcoder_circuits.paths import prompt_ids
     from transcoder_circuits.sets import load_transcoders
-    from util.files import check_writable
 
-    check_writable(arguments.output_path.parent)
+    check_page(arguments.output_path)
     texts = TextStream(arguments.dataset, arguments.n_texts) if arguments.dataset else None
-    transcoders = load_transcoders(arguments.transcoders)
+    cross = load_cross_layer(arguments.cross_layer) if arguments.cross_layer else None
+    transcoders = load_transcoders(arguments.transcoders) if cross is None else cross
     model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device="cpu")
     ids = prompt_ids(tokenizer, arguments.prompt, arguments.prompt_file)
+    if cross is not None:
+        check_fits_model(cross, model)
     cache = FrozenPass(model, transcoders, ids)
     graph = graph_of(cache, arguments)
     pruned, scores = prune(graph, arguments.node_share, arguments.edge_share), graph_scores(graph)
     title = arguments.title or prompt_title(tokenizer, ids)
     shares = (arguments.node_share, arguments.edge_share)
-    data = page_data([Version(graph, pruned)], model, tokenizer, transcoders, texts, title, shares)
+    data = page_data([Version(graph, pruned)], model, tokenizer, cache.transcoders, texts, title, shares, cross=cross)
     viewers = graph_json(graph, pruned, tokenizer, arguments.output_path.stem, Path(arguments.MODEL_NAME).name, arguments.node_share)
     lines = [
         f"{len(graph.features)} active features on {len(ids)} tokens are nodes; kept are {int(pruned.nodes.sum())} nodes "

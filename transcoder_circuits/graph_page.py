@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # these import torch, which help and complaints about flags n
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from huggingface.transcoder import Transcoder
+    from transcoder_circuits.cross_layer import CrossLayer
 
 STRONGEST = 6
 """Contexts that are shown of a feature."""
@@ -24,6 +25,7 @@ def feature_data(
     transcoders: "dict[int, Transcoder]",
     nodes: Sequence[dict[str, Any]],
     texts: Iterable[str] | None,
+    cross: "CrossLayer | None" = None,
 ) -> tuple[dict[str, Any], dict[str, int]]:
     """What hovering a feature shows: the tokens that it promotes, and the contexts in which it fires most.
 
@@ -31,11 +33,15 @@ def feature_data(
         model: the unedited one; transcoders are read beside it.
         nodes: of a view; features among them are looked up.
         texts: iterated once for each layer; None for no contexts.
+        cross: the cross-layer transcoder that ``transcoders`` are of: what a feature writes into all later layers counts.
 
     Returns:
         By ``layer_number`` each feature's values as JSON; numbers of texts and tokens.
     """
+    import torch
+
     from explain.features import firing, promoted
+    from huggingface.stream_ends import direct_logits
     from transcoder_circuits.feature_dashboards import get_feature_scores, get_logits_for_feature
 
     found: dict[str, Any] = {}
@@ -44,8 +50,13 @@ def feature_data(
         features = sorted({node["number"] for node in nodes if node["kind"] == "feature" and node["layer"] == layer})
         if not features:
             continue
+        logits = {feature: get_logits_for_feature(model, transcoder, feature, layer) for feature in features}
+        for target in range(layer + 1, cross.n_layers) if cross is not None else ():
+            assert cross is not None
+            later = direct_logits(model, cross.decoder_rows(layer, target, torch.tensor(features))).cpu()
+            logits = {feature: logits[feature] + one for feature, one in zip(features, later)}
         for feature in features:
-            found[f"{layer}_{feature}"] = {"promoted": promoted(tokenizer, get_logits_for_feature(model, transcoder, feature, layer))}
+            found[f"{layer}_{feature}"] = {"promoted": promoted(tokenizer, logits[feature])}
         if texts is None:
             continue
         scores = get_feature_scores(model, tokenizer, transcoder, texts, features, layer)
@@ -67,6 +78,7 @@ def page_data(
     lead: str = "",
     position: int | None = None,
     edited: Sequence[tuple[int, int]] = (),
+    cross: "CrossLayer | None" = None,
 ) -> dict[str, Any]:
     """The page's values, as JSON.
 
@@ -75,11 +87,12 @@ def page_data(
         shares: what was kept of nodes' and edges' influence.
         position: of the edited token.
         edited: layers and numbers of the features whose columns the edit writes into.
+        cross: as ``feature_data``.
     """
     view = graph_view(versions, tokenizer)
     for node in view["nodes"]:
         node["edited"] = node["kind"] == "feature" and (node["layer"], node["number"]) in edited
-    features, counts = feature_data(model, tokenizer, transcoders, view["nodes"], texts)
+    features, counts = feature_data(model, tokenizer, transcoders, view["nodes"], texts, cross)
     return {
         "title": title,
         "lead": lead,
@@ -92,6 +105,17 @@ def page_data(
     }
 
 
+def check_page(path: Path) -> None:
+    """See that a page can be written, before anything is computed.
+
+    Raises:
+        UserError: if not, or its name is another kind of file's.
+    """
+    if path.suffix != ".html":
+        raise UserError(f"The page is a file that ends in .html, and {path} does not; give another --output_path.")
+    check_writable(path.parent)
+
+
 def write_graph_files(path: Path, data: dict[str, Any], viewers_json: dict[str, Any] | None, png: bool) -> list[Path]:
     """Write the page, and beside it under the same name the picture as SVG, the viewers' JSON, and the picture as PNG.
 
@@ -100,9 +124,7 @@ def write_graph_files(path: Path, data: dict[str, Any], viewers_json: dict[str, 
     """
     from explain.page import write_page
 
-    if path.suffix != ".html":
-        raise UserError(f"The page is a file that ends in .html, and {path} does not; give another --output_path.")
-    check_writable(path.parent)
+    check_page(path)
     written = [path, path.with_suffix(".svg")]
     write_page(path, f"{data['title']} – TCPE", ["features", "graph"], data)
     picture = graph_svg(data)

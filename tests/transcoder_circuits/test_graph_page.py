@@ -37,14 +37,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def draw(folder: Path, monkeypatch: pytest.MonkeyPatch, *more: str, prompt: str = HOSTILE) -> Path:
-    flags = ["--MODEL_NAME", str(folder / "model"), "--transcoders", str(folder / "transcoders"), "--prompt", prompt, "--max_logits", "3"]
+    flags = ["--MODEL_NAME", str(folder / "model"), "--transcoders", str(folder / "transcoders"), "--prompt", prompt]
+    flags += ["--max_logits", "3", "--node_share", "0.6"]
     monkeypatch.setattr("sys.argv", ["graph", *flags, "--output_path", str(folder / "graph.html"), *more])
     graph.main()
     return folder / "graph.html"
 
 
 def test_the_viewers_json_says_what_the_graph_is():
-    cache = frozen_pass("Llama", TEXT[:24])
+    cache = frozen_pass("Llama", TEXT[:16])
     found = attribute(cache)
     pruned = prune(found)
     data = graph_json(found, pruned, tiny_tokenizer(), "one", "tiny", 0.8)
@@ -80,7 +81,7 @@ def test_the_command_writes_a_page_a_picture_and_json(
 ) -> None:
     # One process cannot hold two browsers.
     monkeypatch.setattr("explain.browser.headless_browser", lambda: nullcontext(browser))
-    page = draw(folder, monkeypatch, "--dataset", str(folder / "texts.jsonl"), "--png", "--verify", "4")
+    page = draw(folder, monkeypatch, "--dataset", str(folder / "texts.jsonl"), "--png", "--verify", "3")
     said = capsys.readouterr().out
     assert "replacement score" in said and "frozen all:" in said and str(folder / "graph.png") in said
     first = page.read_bytes()
@@ -133,6 +134,11 @@ def test_nodes_are_pinned_and_grouped_and_the_address_brings_them_back(folder: P
     expect(again.locator("#pinned .box")).to_have_count(2)
     broken = open_page(page, address="#pinned=none&supernodes={")
     expect(broken.locator("#pinned .box")).to_have_count(0)
+
+
+def test_either_kind_of_transcoder_is_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="give either --transcoders or --cross_layer"):
+        draw(folder, monkeypatch, "--cross_layer", str(folder / "clt"))
 
 
 def test_what_cannot_be_drawn_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
