@@ -1,25 +1,24 @@
-"""The cross-layer transcoder that is shipped beside per-layer transcoders of the same texts, and what a training step costs.
+"""A cross-layer transcoder of the embedded model beside per-layer transcoders of the same texts, and what a training step costs.
 
-``python -m benchmarks.cross_layer quality``  cross entropy with all MLPs replaced, FVU, L0, and the scores of attribution graphs
-``python -m benchmarks.cross_layer speed``    CPU seconds a token against a dense implementation of the same loss
+``python -m benchmarks.cross_layer quality --k 8``  cross entropy with all MLPs replaced, FVU, L0, and the scores of attribution graphs
+``python -m benchmarks.cross_layer speed``          CPU seconds a token against a dense implementation of the same loss
 
-Quality: six per-layer transcoders are trained on the tokens of ``demo.train_clt``, at the same sites, with the same number of features, the same
-k and the same number of steps, each at its default rate. Speed: both sides train on the same batches, step by step in turn.
+Quality: both sides are trained on the tokens of the first texts of ``data/demo/texts.jsonl`` and tested on the others, at the same sites, with the
+same number of features, the same k and the same number of steps, each at its default rate. Speed: both train on the same batches, in turn.
 """
 
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from demo.make_all import FIT_SEED, TRANSCODER_SEED, draw_texts
 from demo.settings import DATA
-from demo.train_clt import FIT_TEXTS, FOLDER, RECIPE, SITES, TEXTS
+from demo.train_clt import RECIPE, SITES
 from huggingface.architectures import layers_of
 from huggingface.load import load_model_and_tokenizer
-from huggingface.loaders.cross_layer import load_cross_layer
 from huggingface.replacement import Substitute, replaced, substituted
 from huggingface.tokenization import batches, encode
 from huggingface.transcoder import Transcoder
@@ -27,48 +26,48 @@ from huggingface.unexplained import Unexplained
 from sae_training.activations import MLPActivations
 from sae_training.config import Recipe
 from sae_training.cross_layer_evaluation import collect_pairs, cross_entropy
-from sae_training.cross_layer_trainer import CrossLayerTrainer, Pair
+from sae_training.cross_layer_trainer import CrossLayerTrainer, Pair, train_cross_layer
 from sae_training.trainer import learning_rate, train_transcoder
 from transcoder_circuits.attribution_graph import attribute
 from transcoder_circuits.frozen import FrozenPass
 from transcoder_circuits.influence import graph_scores
 from util.cli import ArgumentParser, run_main
 from util.progress import Progress
+from util.texts import Texts
 
+TRAINING_TEXTS = 500
 GRAPHS, GRAPH_TOKENS = 20, 60
 SPEED_LAYERS, SPEED_WIDTH, SPEED_FEATURES, SPEED_BATCH, SPEED_STEPS = 6, 128, 4096, 1024, 6
 
 
-def quality() -> str:
+def quality(k: int) -> str:
     """The table of the comparison."""
+    recipe = replace(RECIPE, k=k)
     model, tokenizer = load_model_and_tokenizer(str(DATA / "model"), device="cpu")
     layers = range(len(layers_of(model)))
-    sites = dict.fromkeys(layers, SITES)
-    counts = {TRANSCODER_SEED: TEXTS, FIT_SEED: FIT_TEXTS}
-    rows = {seed: [encode(tokenizer, text).ids for text in draw_texts(seed, count, tokenizer)] for seed, count in counts.items()}
-    read = {seed: list(batches(own, tokenizer.pad_token_id, "cpu", max_rows=32)) for seed, own in rows.items()}
-    pairs = {seed: collect_pairs(model, sites, own, first_token=True) for seed, own in read.items()}
-    clt = load_cross_layer(FOLDER)
-    single = [train_transcoder(MLPActivations(*pairs[TRANSCODER_SEED][layer]), RECIPE, SITES) for layer in layers]
-    tests = pairs[FIT_SEED]
+    rows = [encode(tokenizer, text).ids for text in Texts([str(DATA / "texts.jsonl")]).read(0)]
+    read = [list(batches(own, tokenizer.pad_token_id, "cpu", max_rows=32)) for own in (rows[:TRAINING_TEXTS], rows[TRAINING_TEXTS:])]
+    pairs, tests = (collect_pairs(model, dict.fromkeys(layers, SITES), own, first_token=True) for own in read)
+    clt = train_cross_layer(pairs, recipe, SITES, first_token=True)
+    single = [train_transcoder(MLPActivations(*pairs[layer]), recipe, SITES) for layer in layers]
     with torch.no_grad():
         active = [t.encode(x) for t, (x, _) in zip(single, tests)]
         features = {"CLT": [clt.encode(x, layer) for layer, (x, _) in enumerate(tests)], "per layer": active}
         made = {"CLT": clt.decode(features["CLT"]), "per layer": [t.decode(f) for t, f in zip(single, features["per layer"])]}
     stand_ins = {layer: (SITES, _standing_in(transcoder)) for layer, transcoder in enumerate(single)}
     losses = {
-        "CLT": cross_entropy(model, read[FIT_SEED], replaced(model, clt)),
-        "per layer": cross_entropy(model, read[FIT_SEED], substituted(model, stand_ins)),
+        "CLT": cross_entropy(model, read[1], replaced(model, clt)),
+        "per layer": cross_entropy(model, read[1], substituted(model, stand_ins)),
     }
-    sizes = len(pairs[TRANSCODER_SEED][0][0]), len(tests[0][0]), RECIPE.steps, RECIPE.train_batch_size
+    sizes = len(pairs[0][0]), len(tests[0][0]), recipe.steps, recipe.train_batch_size
     lines = ["tokens: {} to train on, {} to test on; {} steps of {}".format(*sizes)]
-    lines += [f"cross entropy of the model itself: {cross_entropy(model, read[FIT_SEED]):.4f}", ""]
+    lines += [f"cross entropy of the model itself: {cross_entropy(model, read[1]):.4f}", ""]
     lines += ["| | cross entropy | L0 a layer | FVU by layer | mean FVU |", "|---|---|---|---|---|"]
     for name in made:
         fvu = [_fvu(predicted, y) for predicted, (_, y) in zip(made[name], tests)]
         l0 = sum((f != 0).sum(1).double().mean().item() for f in features[name]) / len(fvu)
         lines.append(f"| {name} | {losses[name]:.4f} | {l0:.2f} | {' '.join(f'{one:.4f}' for one in fvu)} | {sum(fvu) / len(fvu):.4f} |")
-    prompts = [row[:GRAPH_TOKENS] for row in rows[FIT_SEED][:GRAPHS]]
+    prompts = [row[:GRAPH_TOKENS] for row in rows[TRAINING_TEXTS:][:GRAPHS]]
     lines += ["", f"{GRAPHS} graphs of the first {GRAPH_TOKENS} tokens", ""]
     lines += ["| | replacement score | completeness score | features | seconds |", "|---|---|---|---|---|"]
     for name, transcoders in (("CLT", clt), ("per layer", dict(enumerate(single)))):
@@ -126,7 +125,7 @@ def dense(trainer: CrossLayerTrainer) -> Callable[[Sequence[Pair]], None]:
     return step
 
 
-def speed(k: int = 16) -> str:
+def speed(k: int) -> str:
     """CPU seconds a token of both sides."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
@@ -154,7 +153,9 @@ def speed(k: int = 16) -> str:
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["quality", "speed"])
-    sys.stdout.write((quality() if parser.parse_args().what == "quality" else speed()) + "\n")
+    parser.add_argument("--k", type=int, default=8, metavar="N", help="active features of a layer (default: 8)")
+    given = parser.parse_args()
+    sys.stdout.write((quality if given.what == "quality" else speed)(given.k) + "\n")
 
 
 if __name__ == "__main__":
