@@ -9,7 +9,6 @@ import csv
 import hashlib
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +135,8 @@ def run(kecode: Path | None) -> dict[str, Any]:
             plain = mlp.stage("noKE", "noKE")
             rome = [mlp.stage(f"{error}/ROME", "TCPE_pre", i=row) for row, error in enumerate(CORRECTIONS)]
             summary = transcoder.summary(list(CORRECTIONS), {"ROME": rome})
-        start = time.perf_counter()
-        pages = [mlp.report(), transcoder.report(), *(transcoder.neurons(f"{error}/TCPE") for error in CORRECTIONS)]
-        seconds = mlp.seconds | transcoder.seconds | {"pages": round(time.perf_counter() - start, 3)}
+        pages = [mlp.report(), transcoder.report()]
+        seconds = mlp.seconds | transcoder.seconds
         seconds["noKE"] += mlp.seconds["noKE"]
         summary |= {
             "accuracy_without_transcoder": plain["accuracy"],
@@ -148,6 +146,7 @@ def run(kecode: Path | None) -> dict[str, Any]:
     write_json(folder / "summary.json", summary)
     sys.stdout.write(table(summary, intervals=True))
     sys.stdout.writelines(f"to look at: {page}\n" for page in pages if page)
+    sys.stdout.write(f"an edit's neurons, in minutes: python -m explain.neurons {folder}/TC/{next(iter(CORRECTIONS))}/TCPE\n")
     return summary
 
 
