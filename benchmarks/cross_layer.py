@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -144,10 +145,10 @@ def speed(k: int) -> str:
             start = time.process_time()
             step(pairs)
             seconds[name].append(time.process_time() - start)
-    median = {name: sorted(found[1:])[len(found) // 2] / SPEED_BATCH for name, found in seconds.items()}
-    lines = [f"{name}: {value * 1e6:.0f} microseconds of processor time a token" for name, value in median.items()]
+    each = {name: median(found[1:]) / SPEED_BATCH for name, found in seconds.items()}
+    lines = [f"{name}: {value * 1e6:.0f} microseconds of processor time a token" for name, value in each.items()]
     sizes = f"{SPEED_LAYERS} layers, d {SPEED_WIDTH}, F {SPEED_FEATURES}, k {k}, {SPEED_BATCH} tokens a step, median of {SPEED_STEPS} steps"
-    return "\n".join([sizes, *lines, f"dense / ours: {median['dense'] / median['ours']:.1f}"])
+    return "\n".join([sizes, *lines, f"dense / ours: {each['dense'] / each['ours']:.1f}"])
 
 
 def main() -> None:
