@@ -10,19 +10,15 @@ import itertools
 import json
 import logging
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGTERM
-from typing import Any, NamedTuple
 
 import numpy
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -34,11 +30,12 @@ from huggingface.loaders import load_transcoder
 from huggingface.tokenization import Batch, batches, encode
 from huggingface.transcoder import Transcoder
 from huggingface.transcoder_adapter import encoder_beside, spliced
+from tcpe.activation_rows import ActivationRows
+from tcpe.array_files import load_or_none, save_arrays
 from tcpe.symmetric import PackedCholesky, PackedSymmetric
 from tcpe.texts import load_texts
 from util.cli import ArgumentParser, run_main
 from util.errors import EditError, UserError
-from util.files import write_atomically
 from util.lock import locked
 from util.memory import out_of_memory_explained
 from util.processes import Processes, share_runs, sharing
@@ -46,9 +43,6 @@ from util.progress import Progress
 from util.signals import Terminated, deferred
 
 logger = logging.getLogger(__name__)
-
-SPARSE_BELOW = 0.1
-"""Share of non-zero activations below which a sparse product is faster than a dense one."""
 
 BUFFERED = 1 << 21
 """Non-zero activations that are collected before their products are made."""
@@ -70,53 +64,6 @@ CHECKPOINT_SECONDS = 300
 
 FILE_VERSION = 1
 """Part of every key: raised whenever the same input gives other bits than before."""
-
-
-class DamagedFile(Exception):
-    """A file of the cache that is not what was written."""
-
-
-def _save(path: Path, arrays: dict[str, numpy.ndarray], **values: int | float) -> None:
-    """Write arrays and numbers to one safetensors file, atomically, with a checksum."""
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    # One entry only: safetensors writes several in any order, and the same command shall write the same bytes.
-    metadata = {"values": json.dumps(values | {"crc32": _checksum(tensors)})}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
-
-
-def _load(path: Path) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
-    """What ``_save`` wrote; the arrays are read from the disk as they are used.
-
-    Raises:
-        DamagedFile: if a byte is missing or wrong.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-            values = json.loads(file.metadata()["values"])
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
-        raise DamagedFile(str(error)) from error
-    if _checksum(tensors) != values.pop("crc32", None):
-        raise DamagedFile("its checksum is wrong")
-    return {name: tensor.numpy() for name, tensor in tensors.items()}, values
-
-
-def _checksum(tensors: dict[str, Tensor]) -> int:
-    crc = 0
-    for _, tensor in sorted(tensors.items()):
-        crc = zlib.crc32(tensor.numpy().data, crc)
-    return crc
-
-
-def _load_or_none(path: Path, what: str) -> tuple[dict[str, numpy.ndarray], dict[str, Any]] | None:
-    """The file's content, or None where there is none or it is damaged, which is said."""
-    if not path.is_file():
-        return None
-    try:
-        return _load(path)
-    except DamagedFile as error:
-        logger.warning("The cached %s %s is damaged (%s); making it again", what, path, error)
-        return None
 
 
 @dataclass(frozen=True)
@@ -186,7 +133,7 @@ class SecondMoment:
         if epsilon in self._factors:
             return self._factors[epsilon]
         path = Path(f"{self.cache}_epsilon_{epsilon!r}.safetensors") if self.cache else None
-        found = _load_or_none(path, "factor of the second moment") if path else None
+        found = load_or_none(path, "factor of the second moment") if path else None
         if found:
             cholesky = PackedCholesky(len(self.fired), found[0]["factor"], found[1]["norm"])
             cholesky.condition_number = found[1]["condition_number"]
@@ -199,7 +146,7 @@ class SecondMoment:
                     "give a larger one, or more texts (--mom2_n_samples)."
                 ) from error
             if path:
-                _save(path, {"factor": cholesky.factor}, norm=cholesky.norm, condition_number=cholesky.condition_number)
+                save_arrays(path, {"factor": cholesky.factor}, norm=cholesky.norm, condition_number=cholesky.condition_number)
         logger.info(
             "Second moment of %d tokens: condition number about %.1e with epsilon %g, %d of %d features never fired",
             *(self.n_tokens, cholesky.condition_number, epsilon, self.never_active, self.n_features),
@@ -214,73 +161,16 @@ class SecondMoment:
     def save(self, path: Path) -> None:
         """Write to a safetensors file."""
         counts = {"n_features": self.n_features, "n_tokens": self.n_tokens}
-        _save(path, {"matrix": self.matrix.storage, "fired": self.fired}, **counts)
+        save_arrays(path, {"matrix": self.matrix.storage, "fired": self.fired}, **counts)
 
     @classmethod
     def load(cls, path: Path) -> "SecondMoment | None":
         """What ``save`` wrote, or None where nothing is there or it is damaged."""
-        found = _load_or_none(path, "second moment")
+        found = load_or_none(path, "second moment")
         if found is None:
             return None
         tensors, counts = found
         return cls(PackedSymmetric(len(tensors["fired"]), tensors["matrix"]), tensors["fired"], **counts)
-
-
-class _Rows(NamedTuple):
-    """Activations of some tokens as they are added up, and sent from process to process.
-
-    Attributes:
-        dense: [token, n_features] if many of them are not zero; else the next three.
-        features: int32, of the activations that are not zero, token by token.
-        values: float32, of them.
-        counts: int64 [token], how many each token has.
-    """
-
-    shape: tuple[int, int]
-    dense: Tensor | None = None
-    features: numpy.ndarray | None = None
-    values: numpy.ndarray | None = None
-    counts: numpy.ndarray | None = None
-
-    @classmethod
-    def of(cls, activations: Float[Tensor, "token n_features"]) -> "_Rows":
-        """The activations, in the form that is added up faster.
-
-        Raises:
-            EditError: if one is not finite.
-        """
-        n_tokens, n_features = activations.shape
-        flat = activations.flatten()
-        # On a GPU only what is not zero crosses over; on the CPU numpy finds it several times as fast as torch.
-        index = numpy.flatnonzero(flat.float().numpy() != 0) if flat.device.type == "cpu" else flat.nonzero().squeeze(1).cpu().numpy()
-        sparse = len(index) < SPARSE_BELOW * len(flat)
-        values = flat[torch.from_numpy(index).to(flat.device)] if sparse else flat
-        if not values.isfinite().all():
-            raise EditError(
-                "The activations for the second moment are not finite; load the model with --dtype bfloat16 or float32, and see that its "
-                "checkpoint and its transcoder (--TC_layer_file) are whole."
-            )
-        if not sparse:
-            return cls((n_tokens, n_features), activations)
-        tokens, features = numpy.divmod(index, n_features)
-        counts = numpy.bincount(tokens, minlength=n_tokens)
-        return cls((n_tokens, n_features), None, features.astype(numpy.int32), values.float().cpu().numpy(), counts)
-
-    def tensors(self) -> list[Tensor]:
-        """For ``Processes.collected``."""
-        if self.dense is not None:
-            return [self.dense]
-        assert self.features is not None and self.values is not None and self.counts is not None
-        return [torch.tensor(self.shape), *map(torch.from_numpy, (self.features, self.values, self.counts))]
-
-    @classmethod
-    def received(cls, tensors: list[Tensor], device: torch.device) -> "_Rows":
-        """What another process's ``tensors`` gave; dense ones on ``device``, where this process would have made them."""
-        if len(tensors) == 1:
-            n_tokens, n_features = tensors[0].shape
-            return cls((n_tokens, n_features), tensors[0].to(device))
-        n_tokens, n_features = tensors[0].tolist()
-        return cls((n_tokens, n_features), None, *(tensor.numpy() for tensor in tensors[1:]))
 
 
 class SecondMomentSum:
@@ -299,7 +189,7 @@ class SecondMomentSum:
     @classmethod
     def load(cls, path: Path) -> "SecondMomentSum":
         """What ``save`` wrote, or a new sum where nothing is there or it is damaged."""
-        total, found = cls(), _load_or_none(path, "part of a second moment")
+        total, found = cls(), load_or_none(path, "part of a second moment")
         if found:
             total.n_tokens, total.n_texts = found[1]["n_tokens"], found[1]["n_texts"]
             total._sum = PackedSymmetric(found[1]["n_features"], numpy.array(found[0]["sum"]))
@@ -308,7 +198,7 @@ class SecondMomentSum:
     def save(self, path: Path) -> None:
         """Write what was added so far, none of it waiting, to a safetensors file."""
         assert self._sum is not None
-        _save(path, {"sum": self._sum.storage}, n_features=self._sum.n, n_tokens=self.n_tokens, n_texts=self.n_texts)
+        save_arrays(path, {"sum": self._sum.storage}, n_features=self._sum.n, n_tokens=self.n_tokens, n_texts=self.n_texts)
 
     def add(self, activations: Float[Tensor, "token n_features"]) -> None:
         """Add a batch of tokens' activations, by a sparse product if few of them are not zero.
@@ -316,9 +206,9 @@ class SecondMomentSum:
         Raises:
             EditError: if one is not finite, or there is no memory for the matrix.
         """
-        self.add_rows(_Rows.of(activations))
+        self.add_rows(ActivationRows.of(activations))
 
-    def add_rows(self, added: _Rows) -> None:
+    def add_rows(self, added: ActivationRows) -> None:
         """``add`` of what was brought into its form already."""
         n_tokens, n_features = added.shape
         self._sum = self._sum or PackedSymmetric(n_features)
@@ -384,18 +274,18 @@ def _max_tokens(model: PreTrainedModel) -> int:
     return min(MAX_TOKENS, context_length(model) or MAX_TOKENS)
 
 
-def _read(model: PreTrainedModel, batch: Batch, taken: Sequence[tuple[SecondMomentSum, Site, Callable[[Tensor], Tensor]]]) -> list[_Rows]:
+def _read(model: PreTrainedModel, batch: Batch, taken: Sequence[tuple[SecondMomentSum, Site, Callable[[Tensor], Tensor]]]) -> list[ActivationRows]:
     """The activations of a batch at each site that is taken."""
     found = read_activations(model, [_point(site) for _, site, _ in taken], **batch._asdict(), use_cache=False)
-    return [_Rows.of(token_rows(encoder(found[_point(site)]), real_tokens(batch))) for _, site, encoder in taken]
+    return [ActivationRows.of(token_rows(encoder(found[_point(site)]), real_tokens(batch))) for _, site, encoder in taken]
 
 
-def _in_order(processes: Processes, own: list[_Rows], device: torch.device) -> list[_Rows]:
+def _in_order(processes: Processes, own: list[ActivationRows], device: torch.device) -> list[ActivationRows]:
     """What all processes have read, in the first of them."""
     if processes.count == 1:
         return own
     sent = processes.collected([tensor for one in own for tensor in one.tensors()])
-    return own + [_Rows.received(tensors, device) for tensors in sent[1:] if tensors] if processes.first else []
+    return own + [ActivationRows.received(tensors, device) for tensors in sent[1:] if tensors] if processes.first else []
 
 
 @out_of_memory_explained()
@@ -560,9 +450,7 @@ def main() -> None:
         sites.append(Site(int(layer), load_transcoder(transcoder, int(layer)) if transcoder else None))
     texts = load_texts(arguments.mom2_dataset, arguments.mom2_n_samples)
     device = share_runs() or arguments.device
-    model, tokenizer = load_model_and_tokenizer(
-        arguments.MODEL_NAME, device, arguments.dtype, arguments.device_map, arguments.trust_remote_code
-    )
+    model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device, arguments.dtype, arguments.device_map, arguments.trust_remote_code)
     cache = Path(arguments.container_workspace, CACHE)
     for site, moment in zip(sites, cached_second_moments(cache, model, tokenizer, sites, texts, arguments.invalidate_cache)):
         logger.info("Layer %d: %d tokens, %d of %d features never fired", site.layer, moment.n_tokens, moment.never_active, moment.n_features)
