@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.architectures import layer_of
 from huggingface.replacement import Substitute, read_sites, substituted
-from huggingface.tokenization import Batch, pad
+from huggingface.tokenization import Batch, pad, positions
 from huggingface.transcoder import Sites
 from util.errors import UserError
 
@@ -110,7 +110,9 @@ class PlainModel:
 
     @torch.no_grad()
     def activations(self, batch: Batch) -> dict[int, Activations]:
-        return {layer: Activations(*found) for layer, found in read_sites(self._model, self.sites, batch).items()}
+        everywhere = torch.ones_like(batch.attention_mask)  # padding is on the right; the bridge sees it as tokens too
+        unmasked = Batch(batch.input_ids, everywhere, positions(everywhere))
+        return {layer: Activations(*found) for layer, found in read_sites(self._model, self.sites, unmasked).items()}
 
     def logits(self, batch: Batch, replacements: Mapping[int, Replacement]) -> Float[Tensor, "row column vocabulary"]:
         def standing_in(replace: Replacement) -> Substitute:
