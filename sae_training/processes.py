@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor
 from torch import distributed as dist
 
-from util import processes
+from util.processes import Processes as SharedProcesses
 from util.processes import join_processes
 
 __all__ = ["Processes", "join_processes"]
 
 
-class Processes(processes.Processes):
+class Processes(SharedProcesses):
     """The processes that torchrun started, or one alone."""
 
     def __init__(self) -> None:
