@@ -1,6 +1,6 @@
-"""The README's pictures of pages, taken again from what ``make demo`` left.
+"""The README's pictures of pages, taken again from what ``make demo`` and ``transcoder_circuits.edit_circuit`` left.
 
-usage: python -m explain.pictures        writes docs/pictures/report.png and docs/pictures/neurons.png
+usage: python -m explain.pictures        writes report.png, neurons.png and graph.png into docs/pictures
 """
 
 import sys
@@ -23,17 +23,20 @@ class Picture(NamedTuple):
         name: of the file.
         page: below the folder of the runs; behind ``#`` what it is to show.
         first, last: selectors of the elements that the picture begins and ends with.
+        left_by: the command that writes the page.
     """
 
     name: str
     page: str
     first: str
     last: str
+    left_by: str = "make demo"
 
 
 PICTURES = (
     Picture("report.png", "report.html#run=length/TCPE", "main > h2", "#details"),
     Picture("neurons.png", "length/TCPE/neurons.html", ".kicker", ".card"),
+    Picture("graph.png", "length/TCPE/graph.html", ".kicker", "svg.graph", "python -m transcoder_circuits.edit_circuit RUN --transcoders … --graph"),
 )
 
 
@@ -45,7 +48,7 @@ def take_pictures(runs: Path, output: Path) -> list[Path]:
     """
     for picture in PICTURES:
         if not (needed := runs / picture.page.partition("#")[0]).is_file():
-            raise UserError(f"There is no page {needed}; make demo leaves it.")
+            raise UserError(f"There is no page {needed}; {picture.left_by} leaves it.")
     check_writable(output)
     written = []
     with headless_browser() as browser:
