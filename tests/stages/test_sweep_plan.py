@@ -126,15 +126,19 @@ def test_a_failure_stops_what_needs_it_and_nothing_else(tmp_path: Path) -> None:
 
 def test_the_batch_script_runs_its_line_and_refuses_an_index_beyond(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "settings.yaml").write_text(f"setup: python() {{ {sys.executable} \"$@\"; }}\nsbatch: {{mem: 1G}}\n")
+    (tmp_path / "settings.yaml").write_text("sbatch: {mem: 1G}\n")
+    python = tmp_path / "bin/python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     plan = scripted(tmp_path, {"b": 3})
     arrays = write_scripts(plan, read_settings("settings.yaml"))
     script = tmp_path / "slurm" / f"{arrays[0].name}.sbatch"
     assert "#SBATCH --mem=1G\n" in script.read_text() and "#SBATCH --requeue\n" in script.read_text()
 
     def run(name: str, index: int) -> subprocess.CompletedProcess[str]:
-        body = (tmp_path / "slurm" / f"{name}.sbatch").read_text().replace("exec python", "exec " + sys.executable).replace('"exec ${line', '"${line')
-        return subprocess.run(["bash", "-c", body], capture_output=True, text=True, env={"SLURM_ARRAY_TASK_ID": str(index), "PATH": "/usr/bin:/bin"})
+        there = {"SLURM_ARRAY_TASK_ID": str(index), "PATH": f"{python.parent}:/usr/bin:/bin"}
+        return subprocess.run(["bash", tmp_path / "slurm" / f"{name}.sbatch"], capture_output=True, text=True, env=there)
 
     first, second = arrays[0].name, arrays[1].name
     assert run(first, 0).returncode == 0 and (tmp_path / "status/a").read_text() == "0\n"
