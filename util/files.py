@@ -81,12 +81,14 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def _locked_folder(path: Path) -> tuple[int, Path]:
-    """A new folder, and a file in it, open and locked: as long as it is, `_sweep` knows that its process lives."""
+    """A new folder, and a file in it, open and locked: as long as it is, `_sweep` knows that its process lives.
+
+    The folder's name says which machine that is on, since a process can be killed before it has written anything.
+    """
     while True:
-        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=TEMPORARY))
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=f".{machine()}{TEMPORARY}"))
         with suppress(FileNotFoundError):  # swept before it was locked
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
-            os.write(lock, machine().encode())
             with suppress(OSError):  # where there are no locks, nothing is swept
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             if os.fstat(lock).st_nlink:
@@ -101,9 +103,14 @@ def _sweep(folder: Path) -> None:
     Some network file systems keep locks to one machine, so what another one writes is let alone for a day, by the file system's clock.
     """
     for left in folder.glob(f".*{TEMPORARY}"):
-        with suppress(OSError), (left / _LOCK).open("r+b") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if lock.read().decode() == machine() or _time_there(folder) - os.fstat(lock.fileno()).st_mtime > _FOREIGN_SECONDS:
+        with suppress(OSError):
+            if not left.name.endswith(f".{machine()}{TEMPORARY}") and _time_there(folder) - left.stat().st_mtime <= _FOREIGN_SECONDS:
+                continue
+            if not any(left.iterdir()):
+                left.rmdir()  # of one that was killed, or else that takes another folder now
+                continue
+            with (left / _LOCK).open("a+b") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(left)
 
 

@@ -55,7 +55,6 @@ def locked(folder: Path, wait: bool = False, work: str = "") -> Iterator[None]:
     """
     path, was_there = folder / f"{LOCK_FILE}{work and f'_{work}'}", folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         lock = _acquire(path, wait)
     except BlockingIOError as error:
         raise UserError(
@@ -125,10 +124,12 @@ def _acquire(path: Path, wait: bool) -> _Lock:
     Raises:
         BlockingIOError: if another process holds it and ``wait`` is not set.
     """
-    while True:  # a file that its last holder removes meanwhile is opened anew
-        if lock := _made(path) or _taken(path, wait):
-            lock.keep()
-            return lock
+    while True:  # a file that its last holder removes meanwhile is opened anew, and its folder made anew
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            if lock := _made(path) or _taken(path, wait):
+                lock.keep()
+                return lock
 
 
 def _made(path: Path) -> _Lock | None:

@@ -44,12 +44,14 @@ write_atomically({str(path)!r}, write)"""
 
 def test_what_another_machine_is_writing_is_let_alone_for_a_day(tmp_path: Path) -> None:
     places, here = {}, files.machine()
-    for name, machine, age in (("theirs", "node9", 3600), ("old", "node9", 90_000), ("from the future", "node9", -(10**8)), ("ours", here, 0)):
-        places[name] = tmp_path / f".{name}.part"
+    ages = [("theirs", "node9", 3600), ("old", "node9", 90_000), ("from the future", "node9", -(10**8)), ("ours", here, 0), ("begun", here, 0)]
+    for name, machine, age in ages:
+        places[name] = tmp_path / f".{name}.{machine}.part"
         places[name].mkdir()
-        (places[name] / "lock").write_text(machine)
+        if name != "begun":
+            (places[name] / "lock").touch()
         then = time.time() - age
-        os.utime(places[name] / "lock", (then, then))
+        os.utime(places[name], (then, then))
     files.write_text(tmp_path / "new", "")
     assert {name for name, place in places.items() if place.exists()} == {"theirs", "from the future"}
     assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} == {"new"}

@@ -59,6 +59,20 @@ def test_different_work_in_one_folder_does_not_wait(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_its_maker_removes_meanwhile_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, beside = tmp_path / "work", lock.folder_beside
+
+    def removed_once(path: Path):
+        monkeypatch.setattr(lock, "folder_beside", beside)
+        folder.rmdir()
+        return beside(path)
+
+    monkeypatch.setattr(lock, "folder_beside", removed_once)
+    with locked(folder):
+        assert (folder / LOCK_FILE).exists()
+    assert not folder.exists()
+
+
 @pytest.fixture
 def quick(monkeypatch):
     """Seconds a hundredth as long, and a file system without locks."""
@@ -165,6 +179,8 @@ def test_of_a_crowd_whose_members_are_killed_one_is_inside_at_a_time(tmp_path: P
         killed.kill()
     said = [one.communicate(timeout=60)[1] for one in crowd]
     assert [one.returncode for one in crowd] == [0] * 3 + [-9] * 3, said
+    with locked(tmp_path / "work"):  # who comes next removes what the killed were writing
+        pass
     assert list((tmp_path / "work").iterdir()) == []
 
 
