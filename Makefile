@@ -6,14 +6,17 @@
 export OMP_WAIT_POLICY = PASSIVE
 export PYTHON
 
+# A file's tests stay in one process, which makes what they share once.
+TESTS = .venv/bin/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile --durations=15
+
 demo: setup
 	.venv/bin/python run_tcpe.py --demo
 
 test: setup browser
-	.venv/bin/python -m pytest -q --durations=15 tests
+	$(TESTS) tests
 
 test-fast: setup browser
-	.venv/bin/python -m pytest -q --durations=15 -m 'not slow' tests
+	$(TESTS) -m 'not slow' tests
 
 # On a SLURM of one node that the tests start in a temporary folder and stop again; installs Debian's slurm-wlm where it is missing.
 test-slurm: setup

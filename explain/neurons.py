@@ -19,12 +19,14 @@ from explain.features import firing, pieces, promoted
 from explain.model import loaded_model
 from explain.page import write_page
 from explain.runs import read_run
+from huggingface.config import LoadingConfig, loading_flags
 from tcpe.config import EditConfig
 from tcpe.lim import Lim, parse_lim
 from tcpe.saved import MADE_WITH
 from util.cli import ArgumentParser
 from util.errors import CheckpointError, UserError
 from util.files import check_writable
+from util.flags import add_flags
 from util.texts import Texts
 
 if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
@@ -293,14 +295,12 @@ def main() -> None:
     model.add_argument("--MODEL_NAME", help="model folder in Hugging Face's format, or a model's name on the hub")
     model.add_argument("--TC_layer_file", help="transcoder that the edit is of")
     model.add_argument("--TC_sites", nargs=2, help="where it reads and writes; by default what its checkpoint says")
-    model.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="type of the model's weights")
-    model.add_argument("--device", help="where the model runs: auto, cpu, cuda, ...")
-    model.add_argument("--trust_remote_code", action="store_true", default=None, help="let code that comes with a model run")
+    add_flags(parser, LoadingConfig, "how it is loaded, where not as then")
     arguments = parser.parse_args()
     for name in ("neurons", "n_texts"):
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} must be at least 1, not {getattr(arguments, name)}.")
-    names = ("MODEL_NAME", "TC_layer_file", "TC_sites", "dtype", "device", "trust_remote_code")
+    names = ("MODEL_NAME", "TC_layer_file", "TC_sites")
     page = write_neurons(
         arguments.target,
         arguments.output_path,
@@ -308,7 +308,7 @@ def main() -> None:
         dataset=arguments.dataset,
         n_texts=arguments.n_texts,
         lim=arguments.lim,
-        model_flags={name: value for name in names if (value := getattr(arguments, name)) is not None},
+        model_flags={name: value for name in names if (value := getattr(arguments, name)) is not None} | loading_flags(arguments),
     )
     sys.stdout.write(f"{page}\n")
 

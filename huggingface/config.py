@@ -1,11 +1,12 @@
 """Which model is loaded, how, and which transcoder replaces one of its MLPs."""
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from util.errors import UserError
-from util.flags import check_choices, flag
+from util.flags import add_flags, check_choices, flag, flags_of
 
 
 def check_model_name(name: str) -> None:
@@ -19,7 +20,31 @@ def check_model_name(name: str) -> None:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class LoadingConfig:
+    """How a model is loaded; every field is the flag of its name."""
+
+    dtype: Literal["float32", "float16", "bfloat16"] = flag(
+        "float32",
+        "type of the model's weights; float32 gives the same answers on every machine and reuses earlier answers as drafts, "
+        "bfloat16 takes half the memory, as 7B models need on one GPU",
+    )
+    device: str = flag("auto", "where the model runs: auto, cpu, cuda, cuda:1, ...")
+    trust_remote_code: bool = flag(False, "let code that comes with a model run")
+
+
+def add_model_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags by which ``huggingface.load.load_asked`` loads a model, for a command that only looks into it."""
+    parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    add_flags(parser, LoadingConfig, "how the model is loaded")
+
+
+def loading_flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Those flags of ``LoadingConfig`` that were given."""
+    return {name: value for name, value in vars(arguments).items() if name in flags_of(LoadingConfig)}
+
+
+@dataclass(frozen=True)
+class ModelConfig(LoadingConfig):
     """A model and the layer that is looked into; every field is the flag of its name."""
 
     MODEL_NAME: str = flag("", "model folder in Hugging Face's format, a model's name on the hub, or reference: rules, no model (required)")
@@ -27,14 +52,7 @@ class ModelConfig:
     TC_layer_file: str | None = flag(None, "transcoder that replaces that layer's MLP; without it the MLP itself is edited")
     TC_sites: list[str] = flag([], "where the transcoder reads and writes, as mlp_in mlp_out; by default what its checkpoint says")
     skip_site_check: bool = flag(False, "use a transcoder even if it fits the layer badly, or another site better")
-    dtype: Literal["float32", "float16", "bfloat16"] = flag(
-        "float32",
-        "type of the model's weights; float32 gives the same answers on every machine and reuses earlier answers as drafts, "
-        "bfloat16 takes half the memory, as 7B models need on one GPU",
-    )
-    device: str = flag("auto", "where the model runs: auto, cpu, cuda, cuda:1, ...")
     device_map: str | None = flag(None, "Hugging Face's map over several devices, e.g. auto")
-    trust_remote_code: bool = flag(False, "let code that comes with a model run")
 
     def __post_init__(self) -> None:
         """Check the fields against each other.

@@ -145,7 +145,7 @@ class CrossLayerTranscoder(nn.Module):
 
     def decoder_rows(self, source: int, target: int, features: Int[Tensor, " n"]) -> Float[Tensor, "n d_model"]:
         """What some features of layer ``source`` write into the output of layer ``target``, not before ``source``, in the model's units."""
-        return self.W_dec[source][features, target - source] * self.scale_out[target]
+        return self.W_dec[source][features.to(self.W_dec[source].device), target - source] * self.scale_out[target]
 
     def layer_transcoder(self, layer: int) -> Transcoder:
         """The encoder and activation of ``layer``, its decoder into its own output and that output's bias, in the model's units."""

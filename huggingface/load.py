@@ -1,5 +1,6 @@
 """A causal language model and its tokeniser, ready to be measured, edited and asked."""
 
+import argparse
 import logging
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils.logging import disable_progress_bar
 
 from huggingface.architectures import architecture_of
-from huggingface.config import check_model_name
+from huggingface.config import LoadingConfig, check_model_name, loading_flags
 from util.errors import CheckpointError, UserError
 from util.hub import check_on_hub
 
@@ -69,3 +70,15 @@ def load_model_and_tokenizer(
             raise UserError(f"The model cannot be put on --device {device}: {first_line}") from error
     logger.info("Loaded %s: %s, %.1f million parameters", name, type(model).__name__, model.num_parameters() / 1e6)
     return model.eval(), tokenizer
+
+
+def load_asked(
+    arguments: argparse.Namespace, device: str | None = None, device_map: str | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """``load_model_and_tokenizer`` as the flags of ``add_model_flags`` say.
+
+    Args:
+        device: instead of theirs.
+    """
+    how = LoadingConfig(**loading_flags(arguments))
+    return load_model_and_tokenizer(arguments.MODEL_NAME, device or how.device, how.dtype, device_map, how.trust_remote_code)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from huggingface.config import LoadingConfig
 from util.errors import UserError
 from util.flags import check_choices, flag
 
@@ -121,7 +122,7 @@ _LEAST = {
 
 
 @dataclass(frozen=True)
-class TrainingConfig(Recipe):
+class TrainingConfig(LoadingConfig, Recipe):
     """A recipe, and what it is applied to."""
 
     MODEL_NAME: str = flag("", "model folder in Hugging Face's format, or a model's name on the hub (required)")
@@ -157,10 +158,7 @@ class TrainingConfig(Recipe):
     keep_checkpoints: bool = flag(False, "keep the transcoder of each checkpoint, in a folder of its step")
     wandb_log_frequency: int = flag(10, "steps between two lines of metrics")
     restart: bool = flag(False, "begin again even if there is a checkpoint")
-    dtype: Literal["float32", "float16", "bfloat16"] = flag("float32", "type of the model's weights")
-    device: str = flag("auto", "where the model and the transcoders are: auto, cpu, cuda, cuda:1, ...")
     device_map: str | None = flag(None, "Hugging Face's map of the model over several devices, e.g. auto")
-    trust_remote_code: bool = flag(False, "let code that comes with a model run")
     run_name: str | None = flag(None, "the run's name in WandB; by default the output folder's")
     wandb_project: str = flag("", "the run's project in WandB; by default WANDB_PROJECT, or tcpe")
     wandb_entity: str = flag("", "the user or team that it belongs to; by default WANDB_ENTITY, or that of the key")

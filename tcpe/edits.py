@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from huggingface.config import add_model_flags
 from tcpe.active import active_indices
 from tcpe.describe import describe, table
 from tcpe.edited_model import bridge_edited, load_edited, save_edited
@@ -35,7 +36,6 @@ if TYPE_CHECKING:  # these import torch, which help and complaints about flags n
 
 __all__ = ["bridge_edited", "diff_updates", "find_update", "list_updates", "load_edit", "load_edited", "save_edited", "show_update"]
 
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 def find_update(path: str | Path) -> Path:
@@ -203,14 +203,11 @@ def main() -> None:
         subparser.add_argument("--upd_decay", type=float, default=1.0, help="the updates are divided by this (default: 1.0)")
         subparser.add_argument("--abla_exp", action="store_true", help="ablation: the columns that are not active, and not the others")
         subparser.add_argument("--save_path", required=True, help="folder to write to")
-    applied.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    add_model_flags(applied)
     applied.add_argument("--TC_layer_file", help="transcoder that the updates are of; without it they are of the MLP itself")
     applied.add_argument("--TC_sites", nargs=2, default=[], help="where it reads and writes; by default what its checkpoint says")
     applied.add_argument("--save_full", action="store_true", help="write all edited weights, and not the update and what it belongs to")
     applied.add_argument("--other_model", action="store_true", help="apply updates even to a model that they were not computed for")
-    applied.add_argument("--dtype", choices=DTYPES, default="float32", help="type of the model's weights (default: float32)")
-    applied.add_argument("--device", default="auto", help="where the model is edited: auto, cpu, cuda, ... (default: auto)")
-    applied.add_argument("--trust_remote_code", action="store_true", help="let code that comes with a model run")
     arguments = parser.parse_args()
     if arguments.command == "list":
         sys.stdout.write(list_updates(arguments.updates, arguments.lim))
@@ -225,7 +222,7 @@ def main() -> None:
 
 def _merge_or_apply(arguments: argparse.Namespace) -> None:
     """The commands ``merge`` and ``apply``."""
-    from huggingface.load import load_model_and_tokenizer
+    from huggingface.load import load_asked
     from tcpe.update import Edit, merge, shared_features
 
     edits = [load_edit(update, arguments.lim, arguments.upd_decay, arguments.abla_exp) for update in arguments.updates]
@@ -236,7 +233,7 @@ def _merge_or_apply(arguments: argparse.Namespace) -> None:
             raise UserError(f"{target} holds an update already; give another --save_path.")
         merged.save(target / UPDATE)
     else:
-        model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, arguments.device, arguments.dtype, None, arguments.trust_remote_code)
+        model, tokenizer = load_asked(arguments)
         save_edited(
             arguments.save_path,
             model,

@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.activations import Point, read_activations, real_tokens, token_rows
+from huggingface.config import add_model_flags
 from huggingface.context import context_length
 from huggingface.digest import model_digest, tokenizer_digest
-from huggingface.load import load_model_and_tokenizer
+from huggingface.load import load_asked
 from huggingface.loaders import load_transcoder
 from huggingface.tokenization import Batch, batches, encode
 from huggingface.transcoder import Transcoder
@@ -432,14 +433,11 @@ def _cache_key(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, site:
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--sites", nargs="+", required=True, metavar="LAYER[:TRANSCODER]", help="layers, each with its transcoder if it has one")
-    parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    add_model_flags(parser)
     parser.add_argument("--container_workspace", required=True, help="the workspace of the runs that shall find them")
     parser.add_argument("--mom2_dataset", default="codeparrot/codeparrot-clean-valid", help="texts, as for run_tcpe.py")
     parser.add_argument("--mom2_n_samples", type=int, default=500_000, help="number of texts (default: 500000)")
-    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="type of the model's weights")
-    parser.add_argument("--device", default="auto", help="where the model runs: auto, cpu, cuda, ... (default: auto)")
     parser.add_argument("--device_map", help="Hugging Face's map over several devices, e.g. auto")
-    parser.add_argument("--trust_remote_code", action="store_true", help="let code that comes with a model run")
     parser.add_argument("--invalidate_cache", action="store_true", help="take those that are kept already anew")
     arguments = parser.parse_args()
     sites = []
@@ -449,8 +447,7 @@ def main() -> None:
             raise UserError(f"--sites {text} is not LAYER or LAYER:TRANSCODER, such as 19:transcoders/layer_19.")
         sites.append(Site(int(layer), load_transcoder(transcoder, int(layer)) if transcoder else None))
     texts = load_texts(arguments.mom2_dataset, arguments.mom2_n_samples)
-    device = share_runs() or arguments.device
-    model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device, arguments.dtype, arguments.device_map, arguments.trust_remote_code)
+    model, tokenizer = load_asked(arguments, share_runs(), arguments.device_map)
     cache = Path(arguments.container_workspace, CACHE)
     for site, moment in zip(sites, cached_second_moments(cache, model, tokenizer, sites, texts, arguments.invalidate_cache)):
         logger.info("Layer %d: %d tokens, %d of %d features never fired", site.layer, moment.n_tokens, moment.never_active, moment.n_features)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingface.config import add_model_flags
 from util.cli import ArgumentParser
 from util.errors import UserError
 from util.files import check_writable, read_json, write_json
@@ -103,7 +104,7 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.blind", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     ask = commands.add_parser("ask", help="write the page and the key")
-    ask.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    add_model_flags(ask)
     ask.add_argument("--encoders", nargs="+", required=True, help="folders of the transcoders and autoencoders that are compared")
     ask.add_argument("--dataset", required=True, help="texts: a .txt, .jsonl, .csv or .parquet file, or a hub dataset")
     ask.add_argument("--n_texts", type=int, default=TEXTS, help="at most so many of them (default: %(default)s)")
@@ -123,7 +124,7 @@ def main() -> None:
 def run(arguments: Any) -> Path:
     """Write the page and the key that the command asks for."""
     from explain.neurons import TextStream
-    from huggingface.load import load_model_and_tokenizer
+    from huggingface.load import load_asked
     from transcoder_circuits.sets import load_transcoders
 
     for name in ("n_features", "n_texts"):
@@ -136,7 +137,7 @@ def run(arguments: Any) -> Path:
         for found in [load_transcoders([folder])]
         for layer, one in found.items()
     ]
-    model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device="cpu")
+    model, tokenizer = load_asked(arguments)
     return write_questions(arguments.output_path, model, tokenizer, encoders, texts, arguments.n_features, arguments.seed)
 
 

@@ -23,5 +23,5 @@ class CrossLayer(Protocol):
         ...
 
     def decoder_rows(self, source: int, target: int, features: Int[Tensor, " n"]) -> Float[Tensor, "n d_model"]:
-        """What some features of layer ``source`` write into a later layer ``target`` when their activation is 1."""
+        """What some features of layer ``source``, given on any device, write into a later layer ``target`` when their activation is 1; on its own."""
         ...

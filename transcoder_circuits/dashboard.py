@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingface.config import add_model_flags
 from util.cli import ArgumentParser
 from util.errors import UserError
 from util.files import check_writable
@@ -175,7 +176,7 @@ def write_dashboard(
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.dashboard", description=__doc__)
-    parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    add_model_flags(parser)
     parser.add_argument("--transcoders", nargs="+", default=[], help="folders of transcoders, or with a folder layer_N for each")
     parser.add_argument("--sae", help="folder of a sparse autoencoder whose features are shown instead; transcoders are then for pullbacks only")
     parser.add_argument("--layer", type=int, help="whose features are shown; by default that of the last transcoder")
@@ -194,14 +195,14 @@ def main() -> None:
 def run(arguments: Any) -> Path:
     """Write the page that the command asks for."""
     from explain.neurons import TextStream
-    from huggingface.load import load_model_and_tokenizer
+    from huggingface.load import load_asked
     from transcoder_circuits.sets import load_transcoders, transcoder_of
 
     texts = TextStream(arguments.dataset, arguments.n_texts)
     below = load_transcoders(arguments.transcoders) if arguments.transcoders or not arguments.sae else {}
     chosen = load_transcoders([arguments.sae]) if arguments.sae else below
     layer, encoder = transcoder_of(chosen, arguments.layer)
-    model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device="cpu")
+    model, tokenizer = load_asked(arguments)
     return write_dashboard(
         arguments.output_path, model, tokenizer, encoder, layer, texts, arguments.features, arguments.n_features, below
     )

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingface.config import LoadingConfig, loading_flags
 from util.cli import ArgumentParser
 from util.errors import CheckpointError, UserError
 from util.files import check_writable, write_json
+from util.flags import add_flags
 
 if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
     from torch import Tensor
@@ -326,6 +328,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=NODES, help="of each list (default: %(default)s)")
     parser.add_argument("--MODEL_NAME", help="the model, where it is not the one that made the edit")
     parser.add_argument("--TC_layer_file", help="the transcoder that the edit is of, where it has been moved")
+    add_flags(parser, LoadingConfig, "how the model is loaded, where not as for the edit")
     graph = parser.add_argument_group("the attribution graph before and after")
     graph.add_argument("--graph", action="store_true", help=f"draw it: {PAGE} and its picture beside the circuit")
     add_graph_flags(graph)
@@ -343,6 +346,7 @@ def main() -> None:
         pages.extend(write_edit_graph(page, circuit, tokenizer, data, texts, arguments))
 
     flags = {name: value for name in ("MODEL_NAME", "TC_layer_file") if (value := getattr(arguments, name)) is not None}
+    flags |= loading_flags(arguments)
     drawn = draw if arguments.graph else None
     data, place = circuit_of_edit(arguments.target, arguments.transcoders, arguments.lim, arguments.nodes, flags, drawn)
     path = Path(arguments.output_path) if arguments.output_path else place

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from huggingface.config import add_model_flags
 from util.cli import ArgumentParser
 
 if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
@@ -136,7 +137,7 @@ def _sweep_text(own: Faithfulness, rows: list[Sparsity]) -> str:
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.faithfulness", description=__doc__)
-    parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    add_model_flags(parser)
     parser.add_argument("--transcoders", nargs="+", required=True, help="folders of transcoders, or with a folder layer_N for each")
     parser.add_argument("--dataset", required=True, help="texts: a .txt, .jsonl, .csv or .parquet file, or a hub dataset")
     parser.add_argument("--sweep", action="store_true", help="L0 against cross entropy; there may be many of one layer, and autoencoders")
@@ -144,7 +145,7 @@ def main() -> None:
     arguments = parser.parse_args()
     from explain.neurons import TextStream
     from huggingface.context import context_length
-    from huggingface.load import load_model_and_tokenizer
+    from huggingface.load import load_asked
     from huggingface.tokenization import batches, encode
     from transcoder_circuits.sets import load_transcoders
 
@@ -153,7 +154,7 @@ def main() -> None:
     else:
         transcoders = load_transcoders(arguments.transcoders)
     texts = TextStream(arguments.dataset, arguments.n_texts)
-    model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device="cpu")
+    model, tokenizer = load_asked(arguments)
     rows = [encode(tokenizer, text).ids[: context_length(model)] for text in texts]
     padded = list(batches(rows, tokenizer.pad_token_id, model.device, max_rows=16))
     if arguments.sweep:

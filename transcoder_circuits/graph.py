@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingface.config import add_model_flags
 from util.cli import ArgumentParser
 from util.errors import UserError
 
@@ -60,7 +61,7 @@ def graph_of(cache: "FrozenPass", arguments: Any, also_logits: Sequence[int] = (
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.graph", description=__doc__)
-    parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    add_model_flags(parser)
     parser.add_argument("--transcoders", nargs="+", help="folders of transcoders, or with a folder layer_N for each")
     parser.add_argument("--cross_layer", help="folder of a cross-layer transcoder, instead of --transcoders")
     parser.add_argument("--prompt", default="", help="the text that the model reads")
@@ -81,7 +82,7 @@ def main() -> None:
 def run(arguments: Any) -> str:
     """Draw the graph; what was found, as text."""
     from explain.neurons import TextStream
-    from huggingface.load import load_model_and_tokenizer
+    from huggingface.load import load_asked
     from huggingface.loaders.cross_layer import check_fits_model, load_cross_layer
     from transcoder_circuits.frozen import FrozenPass
     from transcoder_circuits.graph_file import graph_json
@@ -95,7 +96,7 @@ def run(arguments: Any) -> str:
     texts = TextStream(arguments.dataset, arguments.n_texts) if arguments.dataset else None
     cross = load_cross_layer(arguments.cross_layer) if arguments.cross_layer else None
     transcoders = load_transcoders(arguments.transcoders) if cross is None else cross
-    model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device="cpu")
+    model, tokenizer = load_asked(arguments)
     ids = prompt_ids(tokenizer, arguments.prompt, arguments.prompt_file)
     if cross is not None:
         check_fits_model(cross, model)

@@ -60,7 +60,7 @@ def written_by(cache: FrozenPass, graph: AttributionGraph, rows: Sequence[int], 
             add(layer, token, one.features[token, number] * one.W_dec[:, number])
             for target in range(layer + 1, cache.n_layers) if cache.cross is not None else ():
                 assert cache.cross is not None
-                add(target, token, one.features[token, number] * cache.cross.decoder_rows(layer, target, index)[0].float())
+                add(target, token, one.features[token, number] * cache.cross.decoder_rows(layer, target, index)[0].to(cache.embedding))
     return Changes(embedding, mlp=mlp)
 
 

@@ -7,6 +7,7 @@ usage: python -m transcoder_circuits.overlap --MODEL_NAME data/demo/model --tran
 import sys
 from typing import Any
 
+from huggingface.config import add_model_flags
 from util.cli import ArgumentParser
 
 OVERLAPS = (10, 20, 50)
@@ -15,7 +16,7 @@ ROOTS, TEXTS = 50, 200
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.overlap", description=__doc__)
-    parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    add_model_flags(parser)
     parser.add_argument("--transcoders", nargs="+", required=True, help="folders of transcoders, or with a folder layer_N for each")
     parser.add_argument("--layer", type=int, help="of the roots; by default that of the last transcoder")
     parser.add_argument("--lower", type=int, help="whose features are compared; by default the layer below")
@@ -31,7 +32,7 @@ def run(arguments: Any) -> str:
     import torch
 
     from explain.neurons import TextStream
-    from huggingface.load import load_model_and_tokenizer
+    from huggingface.load import load_asked
     from transcoder_circuits.components import check_feature, make_sae_feature_vector
     from transcoder_circuits.dashboard import choose_features
     from transcoder_circuits.feature_dashboards import get_feature_scores, get_pullback
@@ -44,7 +45,7 @@ def run(arguments: Any) -> str:
     lower, encoder = transcoder_of(transcoders, layer - 1 if arguments.lower is None else arguments.lower)
     for one in arguments.features or ():
         check_feature(root, one, f"The transcoder of layer {layer}")
-    model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device="cpu")
+    model, tokenizer = load_asked(arguments)
     features = arguments.features or choose_features(get_feature_scores(model, tokenizer, root, texts, act_layer=layer), ROOTS)
     mean = get_mean_ixg(model, tokenizer, encoder, root, features, texts, (lower, layer), not arguments.all_tokens)
     pullbacks = torch.stack([get_pullback(model, encoder, make_sae_feature_vector(root, one, layer=layer), lower) for one in features])

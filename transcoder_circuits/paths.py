@@ -7,6 +7,7 @@ usage: python -m transcoder_circuits.paths --MODEL_NAME data/demo/model --transc
 import sys
 from typing import TYPE_CHECKING, Any
 
+from huggingface.config import add_model_flags
 from util.cli import ArgumentParser
 from util.errors import UserError
 
@@ -64,7 +65,7 @@ def described(path: "Path", texts: list[str]) -> str:
 
 def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.paths", description=__doc__)
-    parser.add_argument("--MODEL_NAME", required=True, help="model folder in Hugging Face's format, or a model's name on the hub")
+    add_model_flags(parser)
     parser.add_argument("--transcoders", nargs="+", required=True, help="folders of transcoders, or with a folder layer_N for each")
     parser.add_argument("--prompt", default="", help="the text that the model reads")
     parser.add_argument("--prompt_file", help="a file that holds it")
@@ -84,7 +85,7 @@ def main() -> None:
 
 def run(arguments: Any) -> str:
     """The paths as text."""
-    from huggingface.load import load_model_and_tokenizer
+    from huggingface.load import load_asked
     from huggingface.tokenization import encode
     from transcoder_circuits.circuit_analysis import greedy_get_top_paths, make_sae_feature_vector
     from transcoder_circuits.components import logit_vector
@@ -95,7 +96,7 @@ def run(arguments: Any) -> str:
     transcoders = load_transcoders(arguments.transcoders)
     if saes := [layer for layer, one in transcoders.items() if one.sites.autoencoder]:
         raise UserError(f"What is given for layer {saes[0]} is an autoencoder, which stands in for no MLP; follow its features with --sae.")
-    model, tokenizer = load_model_and_tokenizer(arguments.MODEL_NAME, device="cpu")
+    model, tokenizer = load_asked(arguments)
     ids = prompt_ids(tokenizer, arguments.prompt, arguments.prompt_file)
     cache = FrozenPass(model, transcoders, ids)
     if arguments.logit is not None:

@@ -20,4 +20,4 @@ class PlantedCrossLayer:
         return self._own[layer]
 
     def decoder_rows(self, source: int, target: int, features: torch.Tensor) -> torch.Tensor:
-        return self.decoders[source, target][features]
+        return self.decoders[source, target][features.cpu()]
