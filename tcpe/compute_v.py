@@ -35,13 +35,18 @@ EARLY_STOP_STEPS, EARLY_STOP_GAIN, EARLY_STOP_PATIENCE = 500, 1e-3, 3
 
 @dataclass(frozen=True)
 class ValueSettings:
-    """How v* is searched; the defaults are those of the paper's runs."""
+    """How v* is searched; the defaults are those of the paper's runs.
+
+    Attributes:
+        stop_loss: the search ends, before a further step, once the loss is below this; ROME's own code has 0.05.
+    """
 
     learning_rate: float = 0.05
     steps: int = 600
     clamp_norm_factor: float = 4
     kl_factor: float = 0.0625
     weight_decay: float = 1e-3
+    stop_loss: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -238,6 +243,8 @@ def compute_value(
             log(losses[-1])
             if not math.isfinite(losses[-1]["loss"]):
                 raise _diverged(len(losses))
+            if losses[-1]["loss"] < settings.stop_loss:
+                break
             if settings.steps >= EARLY_STOP_STEPS and len(losses) > 1:
                 stalled = stalled + 1 if losses[-2]["nll"] - losses[-1]["nll"] < EARLY_STOP_GAIN else 0
                 if stalled == EARLY_STOP_PATIENCE:

@@ -111,6 +111,15 @@ def test_a_search_that_improves_and_a_short_one_go_on(monkeypatch):
     assert len(compute_value(model, TOKENIZER, LAYER, CONTEXTS, ValueSettings(learning_rate=1e-6, steps=9)).losses) == 9
 
 
+def test_a_search_ends_before_a_further_step_once_the_loss_is_low_enough():
+    model = tiny_model()
+    settings = ValueSettings(learning_rate=0.2, steps=25)
+    whole = compute_value(model, TOKENIZER, LAYER, CONTEXTS, settings)
+    found = compute_value(model, TOKENIZER, LAYER, CONTEXTS, replace(settings, stop_loss=whole.losses[10]["loss"] * 1.0001))
+    assert len(found.losses) == 11 and found.losses == whole.losses[:11]
+    assert torch.equal(found.shift, compute_value(model, TOKENIZER, LAYER, CONTEXTS, replace(settings, steps=10)).shift)
+
+
 def test_three_stalls_count_only_one_after_the_other(monkeypatch):
     """With this gain the search begins with two stalls, goes on well, and then stalls for good."""
     model = tiny_model()
