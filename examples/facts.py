@@ -49,7 +49,8 @@ FACTS = Path("data/real/facts.json")
 RESULTS = "results.json"
 LAYER, SEED = 8, 0
 EPSILON = 1e-4
-SETTINGS = ValueSettings(learning_rate=0.5, steps=25)
+SETTINGS = ValueSettings(learning_rate=0.5, steps=25, stop_loss=0.05)
+"""The end of the search is that of ROME's own code."""
 
 Fact = dict[str, Any]
 DOCUMENTATION_TOKENS, OWN_TEXTS, OWN_TEXT_TOKENS = 24_000, 128, 96
