@@ -17,7 +17,7 @@ from huggingface.transcoder import Sites
 from sae_training.activation_functions import count_active, jump_relu, near_threshold
 from sae_training.config import Recipe
 from sae_training.sparse import decode_active, decode_masked, decode_ragged, encode_top_k, largest_of_batch, product_dtype
-from sae_training.transcoder import BIAS_PULL, SHARE_OF_ONE_TOKEN, SMALL, THRESHOLD_MEMORY
+from sae_training.transcoder import BIAS_PULL, SHARE_OF_ONE_TOKEN, SMALL, threshold_memory
 from util.errors import UserError
 
 
@@ -188,8 +188,8 @@ class TrainableCrossLayerTranscoder(nn.Module):
     @torch.no_grad()
     def _note_cut(self, selected: Float[Tensor, " active"], source: int) -> None:
         if self.training and len(selected):
-            smallest, before = selected.min(), self.cut[source]
-            self.cut[source] = torch.where(before == 0, smallest, THRESHOLD_MEMORY * before + (1 - THRESHOLD_MEMORY) * smallest)
+            smallest, before, memory = selected.min(), self.cut[source], threshold_memory(self.recipe)
+            self.cut[source] = torch.where(before == 0, smallest, memory * before + (1 - memory) * smallest)
 
     @torch.no_grad()
     def count_silence(self, fired: Bool[Tensor, "n_layers n_features"]) -> None:

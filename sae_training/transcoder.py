@@ -18,8 +18,9 @@ MEDIAN_STEPS, MEDIAN_TOLERANCE, SMALL = 100, 1e-6, 1e-6
 SHARE_OF_ONE_TOKEN = 4
 """With batchtopk a token can have at most so many times ``k`` active features; selecting among more takes the time of a dense sort."""
 
-THRESHOLD_MEMORY = 0.99
-"""batchtopk: weight of the past in the running mean of the smallest selected activation."""
+THRESHOLD_STEPS = 100
+"""batchtopk: over about so many last steps runs the mean of the smallest selected activation; in a shorter training over its last tenth, or the
+thresholds would still be those of its beginning, and let far fewer than ``k`` features through."""
 
 BIAS_PULL = 1e-4
 """Gradient on the encoder bias of a dead feature. Adam makes a step of about the learning rate of it, whatever its size; it only has to be
@@ -162,8 +163,8 @@ class TrainableTranscoder(nn.Module):
     def _note_cut(self, selected: Float[Tensor, " active"]) -> None:
         """Take the smallest selected activation of a training step into its running mean (Bussmann et al. 2024, section 3)."""
         if self.training and len(selected):
-            first = self.cut == 0
-            self.cut.copy_(torch.where(first, selected.min(), THRESHOLD_MEMORY * self.cut + (1 - THRESHOLD_MEMORY) * selected.min()))
+            first, memory = self.cut == 0, threshold_memory(self.recipe)
+            self.cut.copy_(torch.where(first, selected.min(), memory * self.cut + (1 - memory) * selected.min()))
 
     @torch.no_grad()
     def count_silence(self, fired: Bool[Tensor, " n_features"]) -> None:
@@ -228,6 +229,11 @@ class TrainableTranscoder(nn.Module):
             activation=activation,
             sites=sites,
         )
+
+
+def threshold_memory(recipe: Recipe) -> float:
+    """batchtopk: weight of the past in the running mean of the smallest selected activation."""
+    return 1 - 1 / min(THRESHOLD_STEPS, max(1, recipe.steps // 10))
 
 
 def center(sample: Float[Tensor, "token d"], method: str) -> Float[Tensor, " d"]:

@@ -232,7 +232,9 @@ def _save_pretrained(model: "PreTrainedModel", save_directory: str | Path, **opt
     Raises:
         UserError: for options, which have no meaning for such a folder, or if it cannot be written or holds something.
     """
-    if given := [name for name, value in options.items() if value is not None and not isinstance(value, bool)]:
+    # Of the switches only this one asks for something else than a folder.
+    given = [name for name, value in options.items() if not (value is None or isinstance(value, bool)) or (name == "push_to_hub" and value)]
+    if given:
         raise UserError(f"A model with a transcoder is saved whole, without {', '.join(given)}; leave that out.")
     folder, spliced = Path(save_directory).absolute(), getattr(model, _SPLICED)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

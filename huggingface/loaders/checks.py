@@ -143,7 +143,7 @@ def check_tensors(
     known = dict(sizes or {})
     for name, names in dimensions.items():
         tensor = tensors[name]
-        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta or tensor.dtype not in DTYPES:
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta or tensor.dtype not in DTYPES:
             raise CheckpointError(f"{name} of the transcoder {path} is no plain tensor of real numbers.")
         fits = tensor.ndim == len(names) and all(known.setdefault(key, size) == size for key, size in zip(names, tensor.shape))
         if not fits:

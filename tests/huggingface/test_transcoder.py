@@ -348,6 +348,15 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path, break_it, message, form):
         load_transcoder(tmp_path / "t.pt" if form == "pt" else tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_nested_tensors_are_refused(tmp_path):
+    """They have no shape, and asking for it raises."""
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    torch.save({"cfg": {}, "state_dict": circuits_tensors() | {"b_enc": nested}}, tmp_path / "t.pt")
+    with pytest.raises(CheckpointError, match="real numbers"):
+        load_transcoder(tmp_path / "t.pt")
+
+
 def test_files_that_are_no_transcoder_are_refused(tmp_path):
     (tmp_path / "x.pkl.gz").write_bytes(b"x")
     (tmp_path / "half.pt").write_bytes(b"PK\x03\x04 half")

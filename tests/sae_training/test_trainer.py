@@ -114,6 +114,13 @@ def test_batch_top_k_shares_the_features_of_a_step():
     assert (exported.activation(exported.up_proj(x[:50])) != 0).sum() in (249, 250)  # strictly above the threshold, but for rounding
 
 
+@pytest.mark.parametrize("steps", [20, 60, 200])
+def test_the_saved_threshold_of_batch_top_k_lets_k_features_through(steps):
+    """Also after a short training, whose activations still grow or shrink from step to step."""
+    recipe = Recipe(activation="batchtopk", k=5, expansion_factor=8, train_batch_size=256, total_training_tokens=steps * 256)
+    assert measure_fit(train_transcoder(sparse_function(0), recipe), sparse_function(1)).l0 == pytest.approx(5, rel=0.1)
+
+
 @pytest.mark.parametrize("activation", ["topk", "batchtopk", "relu", "jumprelu"])
 def test_matryoshka_is_the_mean_loss_of_the_prefixes(activation):
     """Against the dense formula."""

@@ -109,8 +109,9 @@ def test_an_edited_model_is_saved_again_and_bridged(base, monkeypatch, kind, ful
                 AutoModelForCausalLM.from_pretrained(base / folder)
             with pytest.raises(UserError, match="not empty"):
                 model.save_pretrained(base / folder)
-            with pytest.raises(UserError, match="without state_dict"):
-                model.save_pretrained(base / "new", state_dict={})
+            for options in ({"state_dict": {}}, {"push_to_hub": True}):
+                with pytest.raises(UserError, match=f"without {next(iter(options))}"):
+                    model.save_pretrained(base / "new", **options)
     assert torch.equal(logits(edited), expected) and not torch.equal(logits(copied), expected)
     bridge = bridge_edited(base / "out", device="cpu")
     with torch.no_grad():
