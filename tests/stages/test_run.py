@@ -262,8 +262,14 @@ def test_every_flag_of_the_search_reaches_it(config, model_and_tokenizer):
     flags = {"v_num_grad_steps": 4, "v_lr": 3.0, "clamp_norm_factor": 2, "kl_factor": 0.5, "v_weight_decay": 0.25}
     run_stage(changed(config, **flags), model_and_tokenizer)
     details = RankOneUpdate.load(config.output / "update").details
-    assert list(details["value_settings"].values()) == [3.0, 4, 2, 0.5, 0.25]
-    assert list(details["value_settings"]) == ["learning_rate", "steps", "clamp_norm_factor", "kl_factor", "weight_decay"]
+    assert details["value_settings"] == {
+        "learning_rate": 3.0,
+        "steps": 4,
+        "clamp_norm_factor": 2,
+        "kl_factor": 0.5,
+        "weight_decay": 0.25,
+        "stop_loss": 0.0,
+    }
     losses = details["losses"]
     assert len(losses) == 4 and losses[-1]["weight_decay"] > 0.1 and losses[-1]["kl"] > 0.01
     for step in losses:
