@@ -1,11 +1,15 @@
 """TransformerLens's bridge around a model with a transcoder, which stands in for the MLP at the bridge's own hook points."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from huggingface.sites import resolve
+from huggingface.architectures import architecture_of, layer_of, mlp_of
+from huggingface.sites import ignores_the_mean, norms_of, resolve
 from huggingface.transcoder import Transcoder
 from huggingface.transcoder_adapter import adapt
 from util.errors import UserError
@@ -25,43 +29,72 @@ def bridged(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Any:
     """A ``TransformerBridge`` of ``model``, whose modules it wraps for good.
 
     Raises:
-        UserError: if the bridge does not know the model.
+        UserError: if the bridge does not know the model, or a transcoder stands in it; the model is left as it was.
     """
     from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
     from transformer_lens.model_bridge import TransformerBridge
 
     if type(model).__name__ not in SUPPORTED_ARCHITECTURES:
         raise UserError(f"TransformerLens's bridge does not know {type(model).__name__}; use the Hugging Face model itself.")
+    if any(isinstance(module, Transcoder) for module in model.modules()):
+        raise UserError("A transcoder stands in the model, which TransformerLens's bridge does not know; use Model.bridge, or bridge_edited.")
     name = model.config.name_or_path
     return TransformerBridge.boot_transformers(name, hf_model=model, tokenizer=tokenizer, device=model.device, dtype=model.dtype)
 
 
-def bridge_with_transcoder(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, layer: int, transcoder: Transcoder) -> Any:
-    """A ``TransformerBridge`` of ``model``, whose modules it wraps for good, that computes with ``transcoder`` in the place of a layer's MLP.
+def bridge_spliced(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, layer: int, own: dict[str, nn.Module]) -> Any:
+    """A ``TransformerBridge`` of ``model``, whose modules it wraps for good, that computes with the transcoder that stands in a layer.
 
-    The MLP itself still runs; what it writes is replaced before anything sees it but its own hook points.
+    The MLP itself runs again; what it writes is replaced before anything sees it but its own hook points. That holds after
+    ``enable_compatibility_mode()`` too, which folds the norm before the MLP into its weights.
 
     Args:
-        model: with its own MLPs in place.
+        own: the modules that stood in the layer before, as ``splice_transcoder`` gives them; without any, the model is bridged as it is.
 
     Raises:
-        CheckpointError: if the transcoder does not fit the model.
-        UserError: for a site that the bridge has no hook point for, or a model that it does not know.
+        UserError: for a site that the bridge has no hook point for, or as ``bridged``.
     """
+    if not own:
+        return bridged(model, tokenizer)
+    transcoder = mlp_of(model, layer)
+    assert isinstance(transcoder, Transcoder)
+    for place, module in own.items():
+        layer_of(model, layer).set_submodule(place, module)
     sites, adapted = resolve(transcoder.sites, model, layer), adapt(transcoder, model, layer)
+    norm, _ = norms_of(model, layer)
+    reading = _unfolded(norm, architecture_of(model).norm_weight_offset) if sites.reads == "mlp_in" else nn.Identity()
     bridge = bridged(model, tokenizer)
+    if sites.reads == "resid_mid" and ignores_the_mean(norm):
+        bridge.adapter.supports_center_writing_weights = False  # the transcoder sees the mean, which the bridge would take away
     points = [f"blocks.{layer}.{HOOK_POINTS.get(site, site)}" for site in (sites.reads, sites.writes)]
     if unknown := [point for point in points if point not in bridge.hook_dict]:
         raise UserError(f"TransformerLens's bridge has no hook point {unknown[0]} in {type(model).__name__}; use the Hugging Face model itself.")
     reads, writes = (bridge.hook_dict[point] for point in points)
-    read: list[torch.Tensor] = []
+    read: list[Tensor] = []
 
-    def keep(value: torch.Tensor, hook: Any) -> None:  # noqa: ARG001 - the bridge passes it
+    def keep(value: Tensor, hook: Any) -> None:  # noqa: ARG001 - the bridge passes it
         read[:] = [value]
 
-    def put(value: torch.Tensor, hook: Any) -> torch.Tensor:  # noqa: ARG001
-        return adapted(read.pop()).to(value.dtype)
+    def put(value: Tensor, hook: Any) -> Tensor:  # noqa: ARG001
+        return adapted(reading(read.pop())).to(value.dtype)
 
     reads.add_hook(keep, is_permanent=True)
     writes.add_hook(put, is_permanent=True)
     return bridge
+
+
+def _unfolded(norm: nn.Module, offset: float) -> Callable[[Float[Tensor, "... width"]], Float[Tensor, "... width"]]:
+    """Maps what the MLP reads to what it would read had the bridge not folded the weight and bias of ``norm`` into the MLP.
+
+    Args:
+        offset: what the norm adds to its weight.
+    """
+    weight = norm.get_parameter("weight").detach().clone()
+    bias = getattr(norm, "bias", None)
+    shift = torch.zeros_like(weight) if bias is None else bias.detach().clone()
+
+    def mlp_in(value: Tensor) -> Tensor:
+        folded = not torch.equal(norm.get_parameter("weight"), weight)
+        return value * (weight + offset) + shift if folded else value
+
+    return mlp_in

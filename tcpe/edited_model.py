@@ -257,12 +257,8 @@ def bridge_edited(folder: str | Path, device: str = "auto", dtype: str | None = 
     Raises:
         UserError: as ``load_edited``, or if the bridge does not know the model or has no hook point at the transcoder's sites.
     """
-    from huggingface.bridge import bridge_with_transcoder, bridged
+    from huggingface.bridge import bridge_spliced
 
     model, tokenizer = load_edited(folder, device, dtype)
-    if not hasattr(model, _SPLICED):
-        return bridged(model, tokenizer)
-    spliced = getattr(model, _SPLICED)
-    transcoder = _transcoder_of(model, spliced.layer)
-    _put(model, spliced.layer, spliced.own)
-    return bridge_with_transcoder(model, tokenizer, spliced.layer, transcoder)
+    spliced = getattr(model, _SPLICED, None)
+    return bridge_spliced(model, tokenizer, *((spliced.layer, spliced.own) if spliced else (0, {})))

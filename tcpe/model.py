@@ -1,9 +1,10 @@
 """The Python door: a model with a transcoder in place, edited in a few lines."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -169,6 +170,18 @@ class Model:
             save_edited(
                 folder, self.model, self.tokenizer, edits, model_name=self._name, transcoder_file=self._file, sites=sites, full=full
             )
+
+    def bridge(self) -> Any:
+        """TransformerLens's ``TransformerBridge`` of a copy of the model as it is now, its transcoder and the edits that are open included.
+
+        Raises:
+            UserError: if the bridge does not know the model or has no hook point at the transcoder's sites.
+        """
+        from huggingface.bridge import bridge_spliced
+
+        # The bridge wraps modules for good and sets the tokenizer's padding side.
+        model, tokenizer, own = copy.deepcopy((self.model, self.tokenizer, self._own))
+        return bridge_spliced(model, tokenizer, self.layer_num, own)
 
     def _check_fit(self, texts: Sequence[str]) -> None:
         """Refuse a transcoder that does not fit the layer."""

@@ -118,6 +118,8 @@ def test_an_edited_model_is_saved_again_and_bridged(base, monkeypatch, kind, ful
         assert torch.allclose(bridge(IDS), expected, atol=1e-4)
         _, cache = bridge.run_with_cache(IDS)
         assert torch.allclose(bridge(IDS), expected, atol=1e-4)
+        bridge.enable_compatibility_mode(disable_warnings=True)
+        assert torch.allclose(bridge(IDS).log_softmax(-1), expected.log_softmax(-1), atol=1e-4)
     assert cache[f"blocks.{LAYER}.hook_mlp_out"].shape == (1, IDS.shape[1], edited.config.hidden_size)
 
 
