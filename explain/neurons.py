@@ -47,7 +47,7 @@ class Subject:
     """The edit that a page is about, and the model that it is of.
 
     Attributes:
-        edit: cut down to its active columns.
+        edit: in the columns that the run applied, or those that are active.
         model: flags of the model by name: MODEL_NAME, TC_layer_file and those that say how they are loaded.
         dataset: the texts that its statistics were taken of; "" if that is not known.
         page: where its page lies by default.
@@ -63,7 +63,7 @@ def find_subject(target: str, lim: Lim | None = None) -> Subject:
     """The edit of the run in the folder ``target``, or the saved update ``UPDATE[:LIM[:DECAY]]``.
 
     Args:
-        lim: which columns are active; by default the run's, or 0.1 for an update.
+        lim: which columns are active; by default as the run applied it, or 0.1 for an update.
 
     Raises:
         UserError: if there is none, the run has not ended or applies several, or the update is a merged one.
@@ -79,7 +79,11 @@ def find_subject(target: str, lim: Lim | None = None) -> Subject:
             raise UserError(f"The run in {target} applies {len(run.updates)} edits; name one of them: {', '.join(map(str, run.updates))}.")
         config: EditConfig = run.config
         _, own_lim, decay = config.edits[0]
-        applied = Edit(RankOneUpdate.load(run.updates[0]), own_lim if lim is None else lim, decay if run.flags["alg_name"] == "TCPE" else 1.0)
+        applied = Edit(RankOneUpdate.load(run.updates[0]))
+        if run.flags["alg_name"] == "TCPE":
+            applied = applied.at(own_lim, decay, config.abla_exp)
+        if lim is not None:
+            applied = applied.at(lim, applied.decay, applied.ablation)
         return Subject(applied, dict(run.flags), config.mom2_dataset, Path(target) / PAGE)
     edit = load_edit(target, 0.1 if lim is None else lim)
     if not isinstance(edit, Edit):
@@ -180,8 +184,9 @@ class _Page:
         from huggingface.feature_contexts import FeatureContexts, collect_contexts
 
         edit, key = self._edit, self._edit.update.key
-        # A neuron of an MLP is hardly ever exactly zero; it counts as firing where it would count as active.
-        threshold = float(key[edit.columns()].abs().min()) * (1 - 1e-6) if self._of_mlp else 0.0
+        # A neuron of an MLP is hardly ever exactly zero; it counts as firing where it would count as active, or like those shown if all do.
+        firing_at = self._active if edit.lim == -1 else edit.active()
+        threshold = float(key[firing_at].abs().min()) * (1 - 1e-6) if self._of_mlp else 0.0
         signed = self._of_mlp or bool((key < 0).any())
         contexts = FeatureContexts(self._features, np.full(len(self._features), threshold, np.float32), signed)
         collect_contexts(self._model, self._tokenizer, edit.layer, contexts, texts, checkpoint)
@@ -215,6 +220,7 @@ class _Page:
             "n_features": len(key),
             "columns": len(columns),
             "lim": str(edit.lim),
+            "ablation": edit.ablation,
             "carried": sum((key[feature] * direction[feature]).item() for feature in columns) / along,
             "threshold": threshold,
             "texts": {"n_texts": contexts.n_texts, "n_tokens": contexts.n_tokens},
@@ -290,7 +296,7 @@ def main() -> None:
     parser.add_argument("--neurons", type=int, default=NEURONS, help="active neurons to show, and as many inactive ones (default: %(default)s)")
     parser.add_argument("--dataset", default="", help="texts to watch the neurons in: a .txt, .jsonl, .csv or .parquet file, or a hub dataset")
     parser.add_argument("--n_texts", type=int, default=TEXTS, help="at most so many of them (default: %(default)s)")
-    parser.add_argument("--lim", type=parse_lim, help="which neurons are active; by default the run's --lim, or 0.1 for an update")
+    parser.add_argument("--lim", type=parse_lim, help="which neurons are active; by default as the run applied it, or 0.1 for an update")
     model = parser.add_argument_group("the model, where it is not the one that made the edit")
     model.add_argument("--MODEL_NAME", help="model folder in Hugging Face's format, or a model's name on the hub")
     model.add_argument("--TC_layer_file", help="transcoder that the edit is of")

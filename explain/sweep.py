@@ -110,7 +110,8 @@ def write_sweep(folder: str | Path, path: str | Path | None = None, lims: Sequen
         UserError: if the run has not ended or is of no single edit, no neuron is active, or something that the run read is not there any more.
     """
     run, subject = read_run(folder), find_subject(str(folder))
-    edit, output = subject.edit, Path(path) if path else Path(folder) / FOLDER
+    # Of any run the points are its active columns and the others.
+    edit, output = subject.edit.at(run.config.edits[0][1], subject.edit.decay), Path(path) if path else Path(folder) / FOLDER
     points = points_of(edit, lims or default_lims(edit))
     check_writable(output)
     with locked(output), loaded_model(run.flags) as (model, tokenizer, _):

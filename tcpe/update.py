@@ -247,12 +247,14 @@ class Edit:
         lim: which features' columns are active, as in ``active_features``.
         decay: the update is divided by it.
         ablation: apply the columns that are not active instead.
+        chosen: apply these columns, whichever are active.
     """
 
     update: RankOneUpdate
     lim: Lim = -1
     decay: float = 1
     ablation: bool = False
+    chosen: tuple[int, ...] | None = None
 
     def at(self, lim: Lim, decay: float = 1, ablation: bool = False) -> "Edit":
         """The same update, applied in other columns or divided by another number.
@@ -261,7 +263,7 @@ class Edit:
             UserError: for an impossible lim.
         """
         with named_as_arguments():
-            return replace(self, lim=parse_lim(lim), decay=decay, ablation=ablation)
+            return replace(self, lim=parse_lim(lim), decay=decay, ablation=ablation, chosen=None)
 
     def strongest(self, n: int = 10) -> list[tuple[int, float, float]]:
         """The ``n`` features that are most active at the edit: number, activation in k*, and share.
@@ -278,7 +280,8 @@ class Edit:
         """The same edit in the columns of these features and no others; its key has these alone, too."""
         kept = torch.zeros_like(self.update.key)
         kept[list(features)] = 1
-        return replace(self, update=replace(self.update, key=self.update.key * kept, key_direction=self.update.key_direction * kept), lim=0)
+        update = replace(self.update, key=self.update.key * kept, key_direction=self.update.key_direction * kept)
+        return replace(self, update=update, chosen=tuple(sorted(features)))
 
     @property
     def losses(self) -> list[dict[str, float]]:
@@ -298,6 +301,8 @@ class Edit:
 
     def columns(self) -> Int[Tensor, " n_columns"]:
         """The columns of the weight that the edit changes, ascending."""
+        if self.chosen is not None:
+            return torch.tensor(self.chosen, dtype=torch.long)
         active = self.active()
         if not self.ablation:
             return active

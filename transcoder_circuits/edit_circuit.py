@@ -77,7 +77,8 @@ class EditCircuit:
         self.weights[self.columns] = edit.update.key_direction[self.columns]
         self._firing = self.weights * (one.features[position].cpu() != 0)
         if not self._firing.any():
-            raise UserError("None of the edited features is active at the edited token of the request; give an edit of this model and transcoder.")
+            other = "the run or update without --abla_exp" if edit.ablation else "an edit of this model and transcoder"
+            raise UserError(f"None of the edited features is active at the edited token of the request; give {other}.")
         reads = resolve(own.sites, model, edit.layer).reads
         assert one.transcoder is not None
         encoder = one.transcoder.up_proj
@@ -307,7 +308,7 @@ def circuit_text(data: dict[str, Any], shown: int = NODES) -> str:
         "  before    after  what contributes to it (* edited)",
     ]
     lines += [f"{one['before']:+8.3f} {one['after']:+8.3f}  {one['part']}{' *' if one['edited'] else ''}" for one in data["logit"][:shown]]
-    lines += ["", "Taken away: the key, then the repaired logit: predicted with features held, with features following; real"]
+    lines += ["", "Taken away: the key, then the logit after the edit: predicted with features held, with features following; real"]
     for one in data["removed"][:shown]:
         figures = (one[what][how] for what in ("key", "logit") for how in ("held", "predicted", "real"))
         lines.append(f"  {' '.join(f'{figure:+8.3f}' for figure in figures)}  {one['part']}  {one['token']!r}")
@@ -324,7 +325,7 @@ def main() -> None:
     parser.add_argument("target", metavar="RUN_OR_UPDATE", help="the folder of a run, or a saved update as python -m tcpe.edits takes it")
     parser.add_argument("--transcoders", nargs="*", default=[], help="transcoders of other layers: folders, or with a folder layer_N for each")
     parser.add_argument("--output_path", help=f"the circuit; by default {FILE} in the run's folder, or beside the update")
-    parser.add_argument("--lim", type=parse_lim, help="which features are active; by default the run's --lim, or 0.1 for an update")
+    parser.add_argument("--lim", type=parse_lim, help="which features are active; by default as the run applied it, or 0.1 for an update")
     parser.add_argument("--nodes", type=int, default=NODES, help="of each list (default: %(default)s)")
     parser.add_argument("--MODEL_NAME", help="the model, where it is not the one that made the edit")
     parser.add_argument("--TC_layer_file", help="the transcoder that the edit is of, where it has been moved")

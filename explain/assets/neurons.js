@@ -19,12 +19,17 @@ function overviewOption(neurons) {
   });
 }
 
-function written({ written: count, contexts, nll }) { return `${count} of ${contexts}, NLL ${number(nll)}`; }
+function state(neuron) { return data.ablation ? (neuron.active ? "changed" : "not changed") : (neuron.active ? "active" : "inactive"); }
+
+function changed() {
+  if (data.ablation) return `${data.columns} of ${data.n_features} columns change, all but those that are active at lim ${data.lim},`;
+  return data.columns === data.n_features ? `All ${data.n_features} columns change` : `${data.columns} of ${data.n_features} columns are active at lim ${data.lim}`;
+}
 
 function facts(neuron) {
   const { before, after } = data.likelihood;
   return element("ul", { class: "tiles" }, [
-    tile("At the edit", number(neuron.key), neuron.active ? `number ${neuron.rank} of ${data.n_features} in strength` : `below the lim ${data.lim}: not active`),
+    tile("At the edit", number(neuron.key), neuron.active ? `number ${neuron.rank} of ${data.n_features} in strength` : data.ablation ? `active at lim ${data.lim}: its column stays` : `below the lim ${data.lim}: not active`),
     tile("Fires", neuron.fired ? percent(neuron.frequency, neuron.frequency < 0.01 ? 2 : 1) : "never",
       neuron.fired ? `of tokens; at most ${number(neuron.most)}` : `in ${times(data.texts.n_tokens, "token")}`),
     tile("Change of v", percent(neuron.share_of_value), `${percent(neuron.share_of_norm)} of ΔW's squared norm`),
@@ -38,7 +43,7 @@ function facts(neuron) {
 function card(neuron) {
   const histogram = neuron.fired ? element("div", { class: "chart", role: "img", "aria-label": `how often neuron ${neuron.feature} has which activation` }) : null;
   const made = element("section", { class: "card", id: `neuron-${neuron.feature}` },
-    element("h3", {}, `#${neuron.feature}`, element("span", { class: "muted" }, neuron.active ? " active" : " inactive")),
+    element("h3", {}, `#${neuron.feature}`, element("span", { class: "muted" }, ` ${state(neuron)}`)),
     facts(neuron),
     element("div", { class: "columns" },
       element("div", {}, element("div", { class: "kicker" }, "Activations, in tokens"), histogram ?? element("p", { class: "muted" }, "never fires")),
@@ -58,18 +63,19 @@ const { before, after } = data.likelihood;
 fill(root,
   element("div", { class: "kicker" }, `neurons of an edit of layer ${data.layer}`),
   element("h1", {}, data.title),
-  element("p", { class: "lead" }, `${data.columns} of ${data.n_features} columns are active at lim ${data.lim} and carry ${percent(data.carried)} of what the whole update adds to v. `
+  element("p", { class: "lead" }, `${changed()} and carry ${percent(data.carried)} of what the whole update adds to v. `
     + `With them the model continues ${after.written} of the request's ${after.contexts} contexts rightly, before ${before.written}.`),
   element("p", { class: "muted" }, "The target is ", element("code", {}, data.target.trim()), `. A neuron is a ${data.kind}; it was watched in ${times(data.texts.n_texts, "text")} `
     + `(${times(data.texts.n_tokens, "token")}) of ${data.texts.name}, ${data.threshold ? `and fires where its activation is at least ${number(data.threshold)} in size` : "and fires where its activation is above 0"}.`
     + (data.threshold ? " What it promotes and suppresses is said for the sign that its activation has at the edit." : "")),
   element("h2", {}, `The ${active.length === 1 ? "strongest neuron" : `${active.length} strongest neurons`} of the edit`),
   overview,
-  element("nav", { class: "tabs", "aria-label": "neurons" }, data.neurons.map((one) => element("a", { class: "tab", href: `#neuron-${one.feature}` }, `#${one.feature}${one.active ? "" : " (inactive)"}`))),
+  element("nav", { class: "tabs", "aria-label": "neurons" }, data.neurons.map((one) => element("a", { class: "tab", href: `#neuron-${one.feature}` }, `#${one.feature}${one.active ? "" : ` (${state(one)})`}`))),
   legend([["fires", data.neurons.some((one) => one.at_the_edit.values.some((value) => value < 0)) ? "positive activation" : "activation, up to the neuron's largest"],
     ...(data.threshold ? [["negative", "negative activation"]] : [])]),
   cards.slice(0, active.length).map(([made]) => made),
-  inactive.length ? [element("h2", {}, "For contrast: neurons that are not active at the edit"), element("p", { class: "muted" }, "Drawn at random among all that are not."),
+  inactive.length ? [element("h2", {}, data.ablation ? "For contrast: active neurons, whose columns stay as they were" : "For contrast: neurons that are not active at the edit"),
+    element("p", { class: "muted" }, "Drawn at random among all these."),
     cards.slice(active.length).map(([made]) => made)] : null);
 draw(overview, overviewOption(active), ({ dataIndex }) => { location.hash = `neuron-${active[dataIndex].feature}`; });
 cards.forEach(([, drawHistogram]) => drawHistogram?.());

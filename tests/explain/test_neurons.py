@@ -21,6 +21,7 @@ from tests.browser import Open
 from tests.explain.runs import Runs
 from tests.explain.test_report import data_of
 from tests.tiny import FEATURES, WIDTH, tiny_model, tiny_tokenizer
+from transcoder_circuits.edit_circuit import circuit_of_edit
 from util.errors import CheckpointError, EditError, UserError
 
 LAYER, LIM = 2, 0.4
@@ -119,15 +120,48 @@ def test_in_a_browser_it_shows_bands_and_says_which_neuron_never_fires(folder: P
     assert float(focus.get_attribute("title")) > 0 and "color-mix" in focus.get_attribute("style")
 
 
-def test_it_finds_what_a_run_applied(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = Runs(tmp_path)
-    run = runs.run("pre", {})
+def a_run(folder: Path, runs: Runs, name: str = "tc", **flags: Any) -> Path:
+    """A run of one of the edits."""
+    run = runs.run("run", {})
     for suffix in (".json", ".safetensors"):
-        (run / f"update{suffix}").write_bytes(Path(f"{folder / 'tc'}{suffix}").read_bytes())
+        (run / f"update{suffix}").write_bytes(Path(f"{folder / name}{suffix}").read_bytes())
     description = json.loads((run / "run.json").read_text())
-    flags = {"MODEL_NAME": str(folder / "model"), "TC_layer_file": str(folder / "transcoder"), "mom2_dataset": str(folder / "texts.jsonl")}
-    description["config"] |= flags | {"device": "cpu", "lim": LIM}
+    transcoder = str(folder / "transcoder") if name == "tc" else None
+    files = {"MODEL_NAME": str(folder / "model"), "TC_layer_file": transcoder, "mom2_dataset": str(folder / "texts.jsonl")}
+    description["config"] |= files | {"device": "cpu", "lim": LIM} | flags
     (run / "run.json").write_text(json.dumps(description))
+    return run
+
+
+@pytest.mark.parametrize("name", ["tc", "mlp"])
+@pytest.mark.parametrize("flags", [{"alg_name": "TCPE_pre"}, {"alg_name": "TCPE"}, {"alg_name": "TCPE", "abla_exp": True, "upd_decay": 0.5}])
+def test_a_run_is_shown_in_the_columns_that_it_wrote(folder: Path, tmp_path: Path, name: str, flags: dict) -> None:
+    run, update = a_run(folder, Runs(tmp_path), name, **flags), RankOneUpdate.load(folder / name)
+    own = Edit(update) if flags["alg_name"] == "TCPE_pre" else Edit(update, LIM, flags.get("upd_decay", 1), flags.get("abla_exp", False))
+    data = data_of(write_neurons(str(run), n_neurons=2))
+    model = tcpe.load(str(folder / "model"), LAYER, str(folder / "transcoder") if name == "tc" else None, device="cpu")
+    request = EditRequest(**update.details["request"])
+    targets = Targets(model.model, model.tokenizer, LAYER, build_contexts(model.tokenizer, request, [], "last"))
+    assert data["columns"] == len(own.columns()) and data["likelihood"]["after"] == targets.likelihood([own])._asdict()
+    # Without a column: also where the key is zero, and in an ablation.
+    shown = next(one for one in data["neurons"] if one["active"])
+    left = own.columns()[own.columns() != shown["feature"]].tolist()
+    keyless = replace(own, update=replace(update, key_direction=torch.zeros_like(update.key).index_put(
+        (torch.tensor(left),), update.key_direction[left])))  # fmt: skip
+    assert shown["without"] == targets.likelihood([keyless])._asdict()
+    if name == "mlp":
+        return
+    try:
+        circuit = circuit_of_edit(str(run), [])[0]
+    except UserError as error:
+        assert own.ablation and "without --abla_exp" in str(error)
+    else:
+        assert circuit["columns"] == own.columns().tolist()
+
+
+def test_it_finds_what_a_run_applied(folder: Path, tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    run = a_run(folder, runs)
     page = write_neurons(str(run), n_neurons=2, n_texts=7)
     assert page == run / "neurons.html" and data_of(page)["texts"]["n_texts"] == 7
     earlier = page.read_bytes()
