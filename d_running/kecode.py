@@ -16,7 +16,7 @@ from d_running.judge import figures, judge
 from d_running.language_pairs import JAVA_D, LanguagePairName
 from d_running.prompt import translation_prompt
 from d_running.translate import function_of, translate_samples
-from util.errors import BenchmarkError, named_as_arguments
+from util.errors import BenchmarkError, list_of_strings, named_as_arguments
 from util.files import read_json, write_json
 
 TRANSLATIONS = "translations"
@@ -65,8 +65,12 @@ def prompt(model: Translator, java: str, pair: LanguagePairName = JAVA_D) -> str
 
 
 def translate(model: Translator, functions: Sequence[str], pair: LanguagePairName = JAVA_D) -> list[str]:
-    """The function, called ``f_filled``, that the model makes of each Java function, in the pair's target language."""
-    return [function_of(answer, pair) for answer in model.generate([prompt(model, java, pair) for java in functions])]
+    """The function, called ``f_filled``, that the model makes of each Java function, in the pair's target language.
+
+    Raises:
+        UserError: for a string instead of a list of them.
+    """
+    return [function_of(answer, pair) for answer in model.generate([prompt(model, java, pair) for java in list_of_strings("functions", functions)])]
 
 
 class KECode:

@@ -1,11 +1,13 @@
 """The Python door: a model with a transcoder in place, edited in a few lines."""
 
 import copy
+import numbers
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from huggingface.architectures import layer_of
@@ -25,8 +27,8 @@ from tcpe.request import EditRequest
 from tcpe.second_moment import CACHE, SecondMoment, cached_second_moment, collect_second_moment
 from tcpe.tcpe_pre import compute_update, value_settings
 from tcpe.texts import load_texts
-from tcpe.update import AnyEdit, Edit, applied
-from util.errors import UserError, named_as_arguments
+from tcpe.update import AnyEdit, Edit, MergedUpdate, applied
+from util.errors import EditError, UserError, check_argument, list_of_strings, named_as_arguments
 
 FIT_TEXTS = 8
 """Texts on which a transcoder's fit is measured before its first edit."""
@@ -56,6 +58,7 @@ class Model:
         self._transcoder, self._unchecked = transcoder, transcoder is not None and not skip_site_check
         self._name, self._file = MODEL_NAME or model.name_or_path or "", TC_layer_file
         self._own = splice_transcoder(model, layer_num, transcoder) if transcoder is not None else {}
+        self._open: list[AnyEdit] = []
         self._moments: dict[tuple[str, tuple[str, ...]], SecondMoment] = {}
 
     @property
@@ -68,9 +71,9 @@ class Model:
         """The most likely continuation of each prompt, up to ``stop`` (see ``greedy_generate``).
 
         Raises:
-            UserError: if a prompt is longer than the model's context.
+            UserError: if a prompt is longer than the model's context, or ``prompts`` is a string.
         """
-        return greedy_generate(self.model, self.tokenizer, list(prompts), max_new_tokens, stop, batch_size)
+        return greedy_generate(self.model, self.tokenizer, list_of_strings("prompts", prompts), max_new_tokens, stop, batch_size)
 
     @named_as_arguments()
     def edit(
@@ -105,6 +108,7 @@ class Model:
             UserError: for an impossible argument, if the transcoder does not fit the layer, or the request cannot be computed as it is
                 written.
         """
+        check_argument("request", request, EditRequest, "a request, such as EditRequest.from_text(prompt, target)")
         config = EditConfig(
             fact_token=fact_token or ("subject_last" if request.subject else "last"),
             mom2_n_samples=mom2_n_samples,
@@ -117,7 +121,7 @@ class Model:
             v_weight_decay=v_weight_decay,
             lim=parse_lim(lim),
         )
-        texts = load_texts(texts, mom2_n_samples) if isinstance(texts, str) else list(texts)
+        texts = load_texts(texts, mom2_n_samples) if isinstance(texts, str) else list_of_strings("texts", texts)
         if self._unchecked:
             self._check_fit(texts[:FIT_TEXTS])
         update = compute_update(
@@ -148,10 +152,16 @@ class Model:
         """While open, the model carries all ``edits``, solved together; afterwards its weights are what they were, to the bit.
 
         Raises:
-            EditError: if an edit does not fit the model or the others; nothing is changed then.
+            EditError: if an edit does not fit the model or the others, or is open already; nothing is changed then.
+            UserError: for something else than edits.
         """
+        self._check(edits)
         with named_as_arguments(), applied(self.model, edits):
-            yield self
+            outer, self._open = self._open, [*self._open, *edits]
+            try:
+                yield self
+            finally:
+                self._open = outer
 
     @named_as_arguments()
     def save(self, folder: str | Path, *edits: AnyEdit, full: bool = False) -> None:
@@ -161,8 +171,9 @@ class Model:
             full: write all weights, and not the edits and what they belong to.
 
         Raises:
-            UserError: as ``save_edited`` does, or if only the edits are to be written and the model has no name to load it by.
+            UserError: as ``save_edited`` does, for an open edit, or if only the edits are to be written and the model has no name to load it by.
         """
+        self._check(edits)
         if not full and not self._name:
             raise UserError("The model has no name by which it is loaded again; give Model its folder as MODEL_NAME, or save it with full=True.")
         sites = (self._transcoder.sites.reads, self._transcoder.sites.writes) if self._transcoder is not None else ()
@@ -182,6 +193,13 @@ class Model:
         # The bridge wraps modules for good and sets the tokenizer's padding side.
         model, tokenizer, own = copy.deepcopy((self.model, self.tokenizer, self._own))
         return bridge_spliced(model, tokenizer, self.layer_num, own)
+
+    def _check(self, edits: Sequence[AnyEdit]) -> None:
+        """Refuse what is no edit, and one that the model carries already, which its sample of the weight need not show."""
+        for edit in edits:
+            check_argument("edits", edit, AnyEdit, "edits, such as tcpe.load_edit reads")
+            if any(_alike(edit, other) for other in self._open):
+                raise EditError(f"The model carries this edit of layer {edit.layer} already; apply or save it once.")
 
     def _check_fit(self, texts: Sequence[str]) -> None:
         """Refuse a transcoder that does not fit the layer."""
@@ -203,6 +221,14 @@ class Model:
         finally:
             for place, module in spliced.items():
                 layer.set_submodule(place, module)
+
+
+def _alike(edit: AnyEdit, other: AnyEdit) -> bool:
+    """Whether two edits write a common direction, in whichever columns, divided by whichever decay."""
+    one, two = (
+        functional.normalize(each.left if isinstance(each, MergedUpdate) else each.update.value_shift[:, None], dim=0) for each in (edit, other)
+    )
+    return one.shape[0] == two.shape[0] and bool((one.T @ two).max() > 1 - 1e-5)
 
 
 @named_as_arguments()
@@ -229,6 +255,7 @@ def load(
     Raises:
         UserError: for a model, layer or transcoder that is not there or does not fit.
     """
+    check_argument("layer_num", layer_num, numbers.Integral, "a whole number")
     if len(TC_sites) not in (0, 2):
         raise UserError("--TC_sites takes two names, such as mlp_in mlp_out.")
     model, tokenizer = load_model_and_tokenizer(MODEL_NAME, device, dtype, device_map, trust_remote_code)

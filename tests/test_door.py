@@ -8,12 +8,14 @@ import pytest
 import torch
 
 import tcpe
-from d_running.kecode import KECode
+from d_running.kecode import KECode, translate
 from tcpe.model import Model
 from tcpe.request import EditRequest
+from tcpe.update import Edit, merge
+from tests.tcpe.test_update import LAYER, random_update
 from tests.test_readme import blocks, lay_out
 from tests.tiny import tiny_model, tiny_tokenizer
-from util.errors import UserError, named_as_arguments
+from util.errors import EditError, UserError, named_as_arguments
 
 ROOT = Path(__file__).parent.parent
 
@@ -88,6 +90,72 @@ def test_what_a_command_refuses_the_door_refuses(wrong, words):
     model = Model(tiny_model(), tiny_tokenizer(), 1)
     with pytest.raises(UserError, match=words):
         model.edit(EditRequest.from_text("int x = ", "3"), ["int x = 3;"], **wrong)
+
+
+def test_a_string_is_no_list():
+    model = Model(tiny_model(), tiny_tokenizer(), 1)
+    for call in (lambda: model.generate("int x = 3;"), lambda: translate(model, "int f() {}")):
+        with pytest.raises(UserError, match="must be a list of strings, not the string 'int"):
+            call()
+
+
+WRONG_TYPES = {
+    'tcpe.load("data/demo/model", "5")': "layer_num must be a whole number, not '5'.",
+    'load_texts("data/demo/texts.jsonl", "10")': "n must be a whole number, not '10'.",
+    'model.edit("int x", ["a"])': "request must be a request, such as EditRequest.from_text(prompt, target), not 'int x'.",
+    "model.edit(request, [[1, 2, 3]])": "texts must be a list of strings, not [1, 2, 3].",
+    "model.edit(request, [None])": "texts must be a list of strings, not None.",
+    "model.edit(request, 3)": "texts must be a list of strings, not 3.",
+    'model.edit(request, ["a"], v_num_grad_steps="3")': "v_num_grad_steps must be a whole number, not '3'.",
+    'model.edit(request, ["a"], v_lr="0.1")': "v_lr must be a number, not '0.1'.",
+    'model.edited("runs/edit").__enter__()': "edits must be edits, such as tcpe.load_edit reads, not 'runs/edit'.",
+    "model.edited([]).__enter__()": "edits must be edits, such as tcpe.load_edit reads, not [].",
+    'model.save("runs/none", "edit")': "edits must be edits, such as tcpe.load_edit reads, not 'edit'.",
+}
+
+
+def test_wrong_types_are_refused_in_a_sentence():
+    """In a process of its own: here the tests' type checks would come first."""
+    script = f"""
+import tcpe
+from tcpe.model import Model
+from tcpe.request import EditRequest
+from tcpe.texts import load_texts
+from tests.tiny import tiny_model, tiny_tokenizer
+from util.errors import UserError
+model, request = Model(tiny_model(), tiny_tokenizer(), 1), EditRequest.from_text("int x = ", "3")
+for call in {list(WRONG_TYPES)!r}:
+    try:
+        eval(call)
+    except UserError as error:
+        print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.splitlines() == list(WRONG_TYPES.values())
+
+
+def test_an_edit_is_not_applied_twice(tmp_path):
+    model = Model(tiny_model(), tiny_tokenizer(), LAYER)
+    edit, other = (Edit(random_update(model.model, seed), decay=1e3) for seed in range(2))  # too small for the sample of the weight to show
+    digest = model.digest
+    for again in (edit, edit.at("top:3", 2), merge([other, edit.at(0.1)])):
+        with model.edited(edit):
+            once = model.digest
+            with pytest.raises(EditError, match="carries this edit of layer 2 already"), model.edited(again):
+                pass
+            with pytest.raises(EditError, match="carries this edit"):
+                model.save(tmp_path / "saved", again, full=True)
+            assert model.digest == once and not (tmp_path / "saved").exists()
+        assert model.digest == digest
+    with model.edited(edit):
+        with model.edited():
+            pass
+        with pytest.raises(EditError, match="carries this edit"), model.edited(edit):
+            pass
+    with model.edited(edit), model.edited(other):
+        pass
+    with model.edited(edit):
+        assert model.digest == once
 
 
 def test_a_second_moment_is_found_again_in_a_workspace(tmp_path, monkeypatch):

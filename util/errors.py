@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class UserError(Exception):
@@ -24,6 +25,33 @@ def named_as_arguments() -> Iterator[None]:
     except UserError as error:
         error.args = tuple(re.sub(r"(?<![\w-])--(?=[A-Za-z])", "", str(text)) for text in error.args)
         raise
+
+
+def check_argument(name: str, value: Any, kind: Any, wanted: str) -> None:
+    """Refuse an argument that is not of a kind, such as the text ``"5"`` where a number is wanted.
+
+    Args:
+        kind: as ``isinstance`` takes it.
+        wanted: what is to be given instead.
+
+    Raises:
+        UserError: saying what ``name`` must be, and what it is.
+    """
+    if not isinstance(value, kind):
+        raise UserError(f"{name} must be {wanted}, not {value!r:.60}.")
+
+
+def list_of_strings(name: str, values: Any) -> list[str]:
+    """``values`` as a list of strings; a single string is refused, which Python would take for a list of its characters.
+
+    Raises:
+        UserError: saying what was found.
+    """
+    found = [values] if isinstance(values, str) or not hasattr(values, "__iter__") else list(values)
+    wrong = found if isinstance(values, str) else [one for one in found if not isinstance(one, str)]
+    if wrong:
+        raise UserError(f"{name} must be a list of strings, not {'the string ' * isinstance(values, str)}{wrong[0]!r:.60}.")
+    return found
 
 
 class CheckpointError(UserError):

@@ -2,11 +2,12 @@
 
 import argparse
 import dataclasses
+import numbers
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from util.errors import UserError
+from util.errors import UserError, check_argument
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance as Dataclass
@@ -126,8 +127,11 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Dataclass], title: str 
             group.add_argument(f"--{former}", dest=field.name, action="store_false", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
+_NUMBERS = {int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a number")}
+
+
 def check_choices(config: Dataclass) -> None:
-    """See that each field of the dataclass ``config`` that has choices has one of them; its parts see to theirs.
+    """See that each field of the dataclass ``config`` that has choices has one of them, and each number is one; its parts see to theirs.
 
     Raises:
         UserError: naming the flag.
@@ -137,5 +141,7 @@ def check_choices(config: Dataclass) -> None:
         choices, value = get_args(hints[field.name]) if get_origin(hints[field.name]) is Literal else (), getattr(config, field.name)
         if field.metadata.get("choices"):
             choices = tuple(field.metadata["choices"]())
+        if hints[field.name] in _NUMBERS:
+            check_argument(f"--{field.name}", value, *_NUMBERS[hints[field.name]])
         if choices and value not in choices:
             raise UserError(f"--{field.name} {value} is none of {', '.join(choices)}.")
