@@ -81,6 +81,8 @@ def test_edits_applied_together_wait_for_all_of_them(tmp_path: Path) -> None:
         ({"settings": [{"v_lr": -1}]}, "--v_lr must be above 0"),
         ({"settings": [{"abla_exp": True}]}, "which the sweep sets itself"),
         ({"setings": [{}]}, "has setings"),
+        ({"settings": [{}], "common": {"layer_num": "five"}}, "^common of .*, line [0-9]+: argument --layer_num: invalid int value"),
+        ({"settings": [{}, {"v_lr": -1}]}, "^Setting 2 of .*, line [0-9]+: --v_lr must be"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_with_their_place(tmp_path: Path, value: dict, words: str) -> None:
