@@ -166,7 +166,8 @@ def test_where_slurm_is_not_set_up_one_sentence_says_so_and_nothing_is_left(
         plan.write()
     (tmp_path / "bin").mkdir()
     for name in ("sbatch", "scancel", "squeue"):
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\necho '{name}: error: resolve_ctls_from_dns_srv' >&2\necho '{name}: fatal: no config' >&2\nexit 1\n")
+        lines = ["#!/bin/sh", f"echo '{name}: error: resolve_ctls_from_dns_srv' >&2", f"echo '{name}: fatal: no config' >&2", "exit 1"]
+        (tmp_path / "bin" / name).write_text("\n".join(lines))
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setattr(sys, "argv", ["slurm", str(tmp_path / "sweep.yaml")])
