@@ -54,7 +54,7 @@ def main() -> None:
 
 def command() -> NoReturn:
     """The command ``tcpe`` of an installation."""
-    run_main(main)
+    run_main(main, continues=True)
 
 
 if __name__ == "__main__":

@@ -142,6 +142,8 @@ def _from_files(name: str, java: Path, program: Path | None = None, gold: Path |
 
 
 def _files(folder: Path, suffix: str) -> dict[str, Path]:
+    if folder.is_file():
+        raise BenchmarkError(f"{folder} is a file, and no .csv; give a kecode.csv, or the folder that holds the ID{suffix} files.")
     if not folder.is_dir():
         raise BenchmarkError(f"The benchmark folder {folder} does not exist; give the folder that holds the ID{suffix} files.")
     return {path.stem: path for path in folder.iterdir() if path.suffix == suffix}
@@ -160,8 +162,10 @@ def _from_csv(path: Path, languages: LanguagePair | None = None) -> list[Sample]
                 hint = ", or another --language_pair" if languages else ""
                 raise BenchmarkError(f"{path} has no column {missing[0]} but {has}; it needs {', '.join(columns)}{hint}.")
             rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BenchmarkError(f"Cannot read the samples {path}: {error}.") from error
+    except OSError as error:
+        raise BenchmarkError(f"Cannot read the samples {path}: {error.strerror}; give a kecode.csv, or a folder of functions.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BenchmarkError(f"The samples {path} are no CSV in UTF-8 ({error}); give a kecode.csv, or a folder of functions.") from error
     if not rows:
         raise BenchmarkError(f"{path} has a header and no samples; give a kecode.csv with functions.")
     name, count = Counter(row["id"] for row in rows).most_common(1)[0]

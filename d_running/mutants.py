@@ -207,4 +207,4 @@ def summary(report: Mapping[str, Any]) -> str:
 if __name__ == "__main__":
     from util.cli import run_main
 
-    run_main(main)
+    run_main(main, continues=True)

@@ -322,4 +322,4 @@ def main() -> None:
 if __name__ == "__main__":
     from util.cli import run_main
 
-    run_main(main)
+    run_main(main, continues=True)

@@ -48,6 +48,8 @@ def load_model_and_tokenizer(
             name, dtype=getattr(torch, dtype), device_map=device_map, trust_remote_code=trust_remote_code
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+            raise CheckpointError(f"The folder {name} holds no model: there is no config.json in it; give a model's own folder.") from error
         first_line = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"Cannot load the model {name}: {first_line} Is it whole, or a hub name that you can reach?") from error
     if any(parameter.is_meta for parameter in model.parameters()):

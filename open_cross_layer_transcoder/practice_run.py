@@ -33,7 +33,7 @@ def main() -> None:
     from open_cross_layer_transcoder.visualization_utils import run_visualization_suite
     from util.texts import Texts
 
-    texts = list(islice(Texts([given.texts]).read(0), given.n_texts))
+    texts = list(islice(Texts([given.texts], flag="--texts").read(0), given.n_texts))
     transcoder = OpenCrossLayerTranscoder(given.MODEL_NAME, given.num_features)
     metrics = transcoder.train_transcoder(texts, num_epochs=given.num_epochs, learning_rate=3e-3, l1_sparsity_coefficient=2e-3)
     prompts = [decode(transcoder.tokenizer, encode(transcoder.tokenizer, text).ids[:PROMPT_TOKENS]) for text in texts[:8]]

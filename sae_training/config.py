@@ -303,6 +303,17 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Recipes of others under their own names; a flag that is given comes before a preset's."""
 
 
+_OF_ACTIVATIONS = {
+    "k": ("topk", "batchtopk"),
+    "revive": ("topk", "batchtopk"),
+    "l1_coefficient": ("relu", "jumprelu"),
+    "sparsity_penalty": ("jumprelu",),
+    "jumprelu_threshold": ("jumprelu",),
+    "jumprelu_bandwidth": ("jumprelu",),
+}
+"""Flags that mean nothing with another activation."""
+
+
 def config_from(arguments: dict[str, Any]) -> TrainingConfig:
     """The configuration of parsed flags, those of the preset under them.
 
@@ -310,7 +321,11 @@ def config_from(arguments: dict[str, Any]) -> TrainingConfig:
         UserError: for values that do not fit.
     """
     preset = PRESETS.get(arguments.pop("preset", None) or "", {})
-    return TrainingConfig(**preset | arguments)
+    config = TrainingConfig(**preset | arguments)
+    for name, activations in _OF_ACTIVATIONS.items():
+        if name in arguments and config.activation not in activations:
+            raise UserError(f"--{name} belongs to --activation {' and '.join(activations)}, not {config.activation}; leave it out.")
+    return config
 
 
 def differences(saved: dict[str, Any], config: TrainingConfig) -> list[str]:

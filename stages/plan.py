@@ -161,14 +161,14 @@ def make_plan(sweep: str, output_path: str | None = None) -> Plan:
         UserError: for a file that cannot be read, a flag that is unknown or given twice, two settings that are the same, values that do not go
             together, a row that is not there; each names the setting's line.
     """
-    common, settings, rest = _read(Path(sweep))
+    common, common_places, settings, rest = _read(Path(sweep))
     folder = output_path or rest.get("output_path")
     if not folder:
         raise UserError(f"{sweep} names no folder for the results; give it an output_path, or --output_path to this command.")
     stages = rest.get("stages", list(STAGES))
     if not isinstance(stages, list) or not stages or (unknown := [stage for stage in stages if stage not in STAGES]):
         raise UserError(f"The stages of {sweep} must be some of {', '.join(STAGES)}, not {unknown or stages}.")
-    builder = _Builder(sweep, Path(folder), stages)
+    builder = _Builder(sweep, Path(folder), stages, common_places)
     for where, own in settings:
         if doubled := sorted(common.keys() & own.keys()):
             raise UserError(f"{where} gives {', '.join(doubled)}, which common gives to all settings already; leave one of the two out.")
@@ -178,11 +178,11 @@ def make_plan(sweep: str, output_path: str | None = None) -> Plan:
     return Plan(sweep, Path(folder), builder.tasks)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]], dict[str, Any]]:
-    """The common flags, each setting with the words for its place, and what else the file says."""
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, str], list[tuple[str, dict[str, Any]]], dict[str, Any]]:
+    """The common flags, the words for the place of each, each setting with the words for its place, and what else the file says."""
     if path.suffix == ".csv":
-        return {}, _read_csv(path), {}
-    value = _read_yaml(path)
+        return {}, {}, _read_csv(path), {}
+    value, common_lines, setting_lines = _read_yaml(path)
     if isinstance(value, list):
         value = {"settings": value}
     known = ("common", "settings", "rows", "stages", "output_path")
@@ -193,13 +193,14 @@ def _read(path: Path) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]],
     if isinstance(settings, str):
         lines = _read_csv(path.parent / settings)
     elif isinstance(settings, list) and settings:
-        lines = [(f"Setting {number} of {path}", line if line is not None else {}) for number, line in enumerate(settings, 1)]
+        places = [f", line {line}" for line in setting_lines] or [""]
+        lines = [(f"Setting {number} of {path}{places[number - 1]}", line if line is not None else {}) for number, line in enumerate(settings, 1)]
     else:
         raise UserError(f"The settings of {path} must be a list, one setting a line, or the name of a CSV.")
     for where, line in [(f"common of {path}", common), *lines]:
         if not isinstance(line, dict) or not all(isinstance(name, str) for name in line):
             raise UserError(f"{where} must be flags with their values, such as {{v_lr: 0.1}}, not {line!r}.")
-    return common, lines, value
+    return common, {name: f"common of {path}, line {line}" for name, line in common_lines.items()}, lines, value
 
 
 class _OnceLoader(yaml.SafeLoader):
@@ -212,13 +213,22 @@ class _OnceLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path) -> tuple[Any, dict[str, int], list[int]]:
+    """What the file says, the line of each common flag, and that of each setting."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
+        text = path.read_text(encoding="utf-8")
+        value, root = yaml.load(text, _OnceLoader), yaml.compose(text, yaml.SafeLoader)
     except OSError as error:
         raise UserError(f"Cannot read the sweep {path}: {error.strerror}; name a YAML or CSV file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"The sweep {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    parts = {key.value: part for key, part in root.value} if isinstance(root, yaml.MappingNode) else {"settings": root}
+    common, settings = parts.get("common"), parts.get("settings")
+    return (
+        value,
+        {key.value: key.start_mark.line + 1 for key, _ in common.value} if isinstance(common, yaml.MappingNode) else {},
+        [node.start_mark.line + 1 for node in settings.value] if isinstance(settings, yaml.SequenceNode) else [],
+    )
 
 
 def _read_csv(path: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -265,9 +275,9 @@ def _names(settings: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
 class _Builder:
     """Collects the tasks of one setting after the other; what is there already is shared."""
 
-    def __init__(self, sweep: str, folder: Path, stages: Sequence[str]) -> None:
+    def __init__(self, sweep: str, folder: Path, stages: Sequence[str], common_places: Mapping[str, str]) -> None:
         self.tasks: dict[str, Task] = {}
-        self._sweep, self._folder, self._stages = sweep, folder, stages
+        self._sweep, self._folder, self._stages, self._common_places = sweep, folder, stages, common_places
         self._parser = ArgumentParser(add_help=False)
         add_run_flags(self._parser)
         self._shared: dict[str, str] = {}
@@ -290,7 +300,8 @@ class _Builder:
             for index in self._rows(flags, rows if row is None else [row]):
                 self._add_row(name, index, flags, before, own_method)
         except UserError as error:
-            raise UserError(f"{where}: {error}") from error
+            named = re.search(r"--(\w+)", str(error))  # a flag that common gives is no setting's fault
+            raise UserError(f"{self._common_places.get(named[1], where) if named else where}: {error}") from error
 
     def _parsed(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The flags with their values, as the command line would read them."""

@@ -45,7 +45,7 @@ def prepare(config: RunConfig) -> Prepared:
     """Find and read all that the run needs but for its model.
 
     Raises:
-        UserError: for anything that is missing or does not go together; nothing is written but empty folders.
+        UserError: for anything that is missing or does not go together; nothing is written.
     """
     requests = read_requests(config)
     for folder in (config.output, config.workspace):

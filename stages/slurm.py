@@ -7,13 +7,14 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from stages.plan import ABLATION, BEFORE, LOGS, MAIN, PRE, STATISTICS, Plan, Task, make_plan
+from stages.plan import ABLATION, BEFORE, LOGS, MAIN, PLAN_FILE, PRE, STATISTICS, Plan, Task, make_plan
 from util.cli import ArgumentParser
 from util.errors import UserError
 from util.files import read_json, shipped, write_json, write_text
@@ -231,6 +232,20 @@ def as_bash(folder: Path, found: list[Submission]) -> str:
     return "\n".join(lines)
 
 
+class StillQueued(UserError):
+    """Jobs of a refused submission are in the queue."""
+
+
+def _take_back(folder: Path, arrays: list[Array]) -> None:
+    """Remove what `Plan.write` and `write_scripts` have written for a plan of which nothing was submitted."""
+    scripts = [folder / SCRIPTS / f"{array.name}.{kind}" for array in arrays for kind in ("sbatch", "tasks")]
+    for path in (folder / PLAN_FILE, folder / SCRIPTS / "settings.json", *scripts):
+        path.unlink(missing_ok=True)
+    for part in (folder / SCRIPTS, folder / LOGS):
+        with suppress(OSError):  # it holds something else
+            part.rmdir()
+
+
 def submit(folder: Path, found: list[Submission]) -> dict[str, str]:
     """Submit to SLURM, saying each job's id and what it waits for.
 
@@ -239,6 +254,7 @@ def submit(folder: Path, found: list[Submission]) -> dict[str, str]:
 
     Raises:
         UserError: if SLURM refuses a job; what was submitted before it is cancelled.
+        StillQueued: if that cannot be cancelled.
     """
     ids: dict[str, str] = {}
     every: list[str] = []
@@ -249,8 +265,10 @@ def submit(folder: Path, found: list[Submission]) -> dict[str, str]:
         except OSError as error:
             raise UserError("There is no sbatch here; run this on a login node of a cluster, or python -m stages.sweep on one machine.") from error
         if said.returncode:
-            subprocess.run(["scancel", *every], check=False)
-            raise UserError(f"SLURM refused {shlex.join(words)}: {said.stderr.strip()}; nothing is left of this submission.")
+            refusal = f"SLURM refused {shlex.join(words)}: {' '.join(said.stderr.split())}"
+            if every and subprocess.run(["scancel", *every], capture_output=True).returncode:
+                raise StillQueued(f"{refusal}; cancel what was submitted before it: scancel {' '.join(every)}.")
+            raise UserError(f"{refusal}; nothing is left of this submission.")
         job = said.stdout.strip().partition(";")[0]
         every.append(job)
         ids[one.array.name] = job
@@ -305,10 +323,18 @@ def main() -> None:
         return
     with locked(plan.folder):
         check_not_queued(plan.folder)
+        is_new = not (plan.folder / PLAN_FILE).exists()
         plan.write()
         arrays = write_scripts(plan, settings)
         if found := submissions(plan, arrays, settings.at_a_time):
-            submit(plan.folder.resolve(), found)
+            try:
+                submit(plan.folder.resolve(), found)
+            except StillQueued:
+                raise
+            except UserError:
+                if is_new:
+                    _take_back(plan.folder, arrays)
+                raise
         done = len(plan.tasks) - sum(len(one.array.tasks) for one in found)
     sys.stdout.write(f"{done} of {len(plan.tasks)} tasks were finished. The figures: python -m stages.collect {plan.folder}\n")
 

@@ -156,4 +156,4 @@ def main() -> int:
 if __name__ == "__main__":
     from util.cli import run_main
 
-    run_main(main)
+    run_main(main, continues=True)

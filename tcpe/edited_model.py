@@ -92,8 +92,8 @@ def save_edited(
     }
     with _whole_folder(folder) as temporary:
         with spliced(model, layer, transcoder) if transcoder is not None else nullcontext():
+            check_fits(edits[0].update, model, layer, other_model)  # which knows what it was made with; the others are of the same
             if not full:
-                check_fits(merged, model, layer, other_model)
                 merged.save(temporary / UPDATE)
             else:
                 with applied(model, [merged], other_model):
@@ -185,6 +185,8 @@ def load_edited(
     from tcpe.update import MergedUpdate, apply
 
     folder = Path(folder)
+    if not (folder / EDITED_FILE).is_file():
+        raise UserError(f"{folder} holds no edited model ({EDITED_FILE}); give a folder that python -m tcpe.edits apply or save_edited has written.")
     description = read_json(folder / EDITED_FILE, "the edited model")
     try:
         keys = ("MODEL_NAME", "layer_num", "TC_layer_file", "TC_sites", "dtype", "other_model")

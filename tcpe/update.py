@@ -360,17 +360,27 @@ def check_fits(update: RankOneUpdate | MergedUpdate, model: PreTrainedModel, lay
     weight = decoder_weight(down_projection(model, layer))
     made_for = [len(update.value_shift), len(update.key)] if isinstance(update, RankOneUpdate) else [len(update.left), update.right.shape[1]]
     if list(weight.shape) != made_for:
-        raise EditError(f"The update was made for a weight of shape {made_for}, not {list(weight.shape)}: another model or transcoder.")
+        raise EditError(f"The update was made for a weight of shape {made_for}, not {list(weight.shape)}; {_made_with(update)}")
     if other_model:
         return
     found, wanted = weight_sample(model, layer), update.weight_sample
     edited, others = slice(WEIGHT_SAMPLE_ENTRIES), slice(WEIGHT_SAMPLE_ENTRIES, None)
     if found.shape != wanted.shape:
-        raise EditError("The update was made for another model: this one has another number of weights.")
+        raise EditError(f"The update was made for another model: this one has another number of weights; {_made_with(update)}")
     if (found[edited] - wanted[edited]).abs().max() > WEIGHT_SAMPLE_TOLERANCE * wanted[edited].abs().max():
-        raise EditError(f"The update was made for another weight in layer {layer}: another model or transcoder, or one edited already.")
+        raise EditError(f"The update was made for another weight in layer {layer}, or this one is edited already; {_made_with(update)}")
     if not torch.isclose(found[others], wanted[others], rtol=OTHER_TOLERANCE, atol=1e-6).all():
         raise EditError("The update was made for another model: the weights around its layer differ; give the model that it was made for.")
+
+
+def _made_with(update: RankOneUpdate | MergedUpdate) -> str:
+    """What to give to get the weight that an update was made for, as far as the update says it."""
+    made_with = update.details.get("made_with", {})
+    if "TC_layer_file" not in made_with:
+        return "give the model that it was made for, with the same --TC_layer_file or without one."
+    transcoder = made_with["TC_layer_file"]
+    with_it = f"with --TC_layer_file {transcoder}" if transcoder else "without --TC_layer_file"
+    return f"give what it was made for: --MODEL_NAME {made_with.get('MODEL_NAME')} {with_it}."
 
 
 def merge(edits: Sequence[AnyEdit]) -> MergedUpdate:

@@ -1,7 +1,7 @@
 """The page of a layer's features: where each fires in texts, which tokens it promotes, and what turns it on whatever the text.
 
 usage: python -m transcoder_circuits.dashboard --MODEL_NAME data/demo/model --transcoders data/demo/transcoders data/demo/transcoder \\
-           --layer 5 --features 201 82 --dataset data/demo/texts.jsonl --output_path dashboard.html
+           --layer 5 --features 201 82 --dataset data/demo/texts.jsonl --output_path runs/dashboard.html
 """
 
 import sys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # these import torch, which help and complaints about flags n
     from huggingface.transcoder import Transcoder
     from transcoder_circuits.components import FeatureVector
 
-PAGE = "dashboard.html"
+PAGE = "runs/dashboard.html"
 FEATURES, TEXTS = 20, 200
 HEADS = 4
 """Heads that are shown of those that can turn a feature on."""
@@ -135,6 +135,18 @@ def _inputs(
     }
 
 
+def check_features(encoder: "Transcoder", layer: int, features: Sequence[int]) -> None:
+    """See that the encoder of a layer has these features.
+
+    Raises:
+        UserError: for the first that it has not.
+    """
+    from transcoder_circuits.components import check_feature
+
+    for one in features:
+        check_feature(encoder, one, f"The {'autoencoder' if encoder.sites.autoencoder else 'transcoder'} of layer {layer}")
+
+
 def write_dashboard(
     path: str | Path,
     model: "PreTrainedModel",
@@ -160,13 +172,11 @@ def write_dashboard(
         CheckpointError: if the encoder does not fit the model.
     """
     from explain.page import write_page
-    from transcoder_circuits.components import check_feature
     from transcoder_circuits.feature_dashboards import get_feature_scores
 
     path = Path(path)
     check_writable(path.parent)
-    for one in features or ():
-        check_feature(encoder, one, f"The {'autoencoder' if encoder.sites.autoencoder else 'transcoder'} of layer {layer}")
+    check_features(encoder, layer, features or ())
     scores = get_feature_scores(model, tokenizer, encoder, texts, act_layer=layer)
     chosen = choose_features(scores, n_features) if features is None else list(features)
     data = dashboard_data(model, tokenizer, encoder, layer, chosen, scores, below)
@@ -177,7 +187,8 @@ def write_dashboard(
 def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.dashboard", description=__doc__)
     add_model_flags(parser)
-    parser.add_argument("--transcoders", nargs="+", default=[], help="folders of transcoders, or with a folder layer_N for each")
+    where = "folders of transcoders, or with a folder layer_N for each; those of lower layers are for pullbacks"
+    parser.add_argument("--transcoders", nargs="+", default=[], help=where)
     parser.add_argument("--sae", help="folder of a sparse autoencoder whose features are shown instead; transcoders are then for pullbacks only")
     parser.add_argument("--layer", type=int, help="whose features are shown; by default that of the last transcoder")
     parser.add_argument("--features", type=int, nargs="+", help=f"which; by default {FEATURES} live ones, drawn evenly")
@@ -196,12 +207,15 @@ def run(arguments: Any) -> Path:
     """Write the page that the command asks for."""
     from explain.neurons import TextStream
     from huggingface.load import load_asked
+    from transcoder_circuits.graph_page import check_page
     from transcoder_circuits.sets import load_transcoders, transcoder_of
 
     texts = TextStream(arguments.dataset, arguments.n_texts)
     below = load_transcoders(arguments.transcoders) if arguments.transcoders or not arguments.sae else {}
     chosen = load_transcoders([arguments.sae]) if arguments.sae else below
     layer, encoder = transcoder_of(chosen, arguments.layer)
+    check_page(Path(arguments.output_path))
+    check_features(encoder, layer, arguments.features or ())
     model, tokenizer = load_asked(arguments)
     return write_dashboard(
         arguments.output_path, model, tokenizer, encoder, layer, texts, arguments.features, arguments.n_features, below

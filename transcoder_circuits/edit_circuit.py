@@ -5,6 +5,7 @@ usage: python -m transcoder_circuits.edit_circuit runs/demo/default/length/TCPE 
                                           the attribution graph before the edit and after it
 """
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:  # these import torch, which help and complaints about flags n
 FILE = "circuit.json"
 NODES = 12
 """Nodes of each list."""
+
+logger = logging.getLogger(__name__)
 
 
 class EditCircuit:
@@ -318,12 +321,13 @@ def circuit_text(data: dict[str, Any], shown: int = NODES) -> str:
 def main() -> None:
     from explain.neurons import TextStream
     from tcpe.lim import parse_lim
-    from transcoder_circuits.edit_graph import PAGE, write_edit_graph
+    from transcoder_circuits.edit_graph import PAGE, page_beside, write_edit_graph
     from transcoder_circuits.graph import add_graph_flags, check_graph_flags
 
     parser = ArgumentParser(prog="python -m transcoder_circuits.edit_circuit", description=__doc__)
     parser.add_argument("target", metavar="RUN_OR_UPDATE", help="the folder of a run, or a saved update as python -m tcpe.edits takes it")
-    parser.add_argument("--transcoders", nargs="*", default=[], help="transcoders of other layers: folders, or with a folder layer_N for each")
+    parser.add_argument("--transcoders", nargs="*", default=[], help="transcoders of other layers (the edited one's own comes "
+        "with the edit): folders, or with a folder layer_N for each; without them no features of other layers are found")
     parser.add_argument("--output_path", help=f"the circuit; by default {FILE} in the run's folder, or beside the update")
     parser.add_argument("--lim", type=parse_lim, help="which features are active; by default as the run applied it, or 0.1 for an update")
     parser.add_argument("--nodes", type=int, default=NODES, help="of each list (default: %(default)s)")
@@ -331,20 +335,23 @@ def main() -> None:
     parser.add_argument("--TC_layer_file", help="the transcoder that the edit is of, where it has been moved")
     add_flags(parser, LoadingConfig, "how the model is loaded, where not as for the edit")
     graph = parser.add_argument_group("the attribution graph before and after")
-    graph.add_argument("--graph", action="store_true", help=f"draw it: {PAGE} and its picture beside the circuit")
+    graph.add_argument("--graph", action="store_true", help=f"draw it: {PAGE} and its picture in the run's folder, or named as --output_path")
     add_graph_flags(graph)
     arguments = parser.parse_args()
     if arguments.nodes < 1:
         raise UserError(f"--nodes must be at least 1, not {arguments.nodes}.")
     check_graph_flags(arguments)
+    if arguments.output_path and Path(arguments.output_path).suffix != ".json":
+        raise UserError(f"The circuit is a file that ends in .json, and {arguments.output_path} does not; give another --output_path.")
     if not arguments.graph and (arguments.dataset or arguments.png):
         raise UserError("--dataset and --png are of the graph; give --graph too.")
+    if not arguments.transcoders:
+        logger.warning("No --transcoders of other layers are given: the circuit has none of their features, and their MLPs count as error")
     texts = TextStream(arguments.dataset, arguments.n_texts) if arguments.dataset else None
     pages: list[Path] = []
 
     def draw(circuit: EditCircuit, tokenizer: "PreTrainedTokenizerFast", data: dict[str, Any], place: Path) -> None:
-        page = Path(arguments.output_path or place).with_name(PAGE)
-        pages.extend(write_edit_graph(page, circuit, tokenizer, data, texts, arguments))
+        pages.extend(write_edit_graph(page_beside(place, arguments.output_path), circuit, tokenizer, data, texts, arguments))
 
     flags = {name: value for name in ("MODEL_NAME", "TC_layer_file") if (value := getattr(arguments, name)) is not None}
     flags |= loading_flags(arguments)

@@ -62,6 +62,11 @@ def edit_graph_data(
     return data
 
 
+def page_beside(place: Path, asked: str | None) -> Path:
+    """Where the page goes: beside the circuit at its own place, or under the name that was asked for that one."""
+    return Path(asked).with_suffix(".html") if asked else place.with_name(PAGE)
+
+
 def write_edit_graph(
     path: Path,
     circuit: "EditCircuit",

@@ -1,7 +1,7 @@
 """The attribution graph of a prompt: a page, a picture, and the JSON that circuit-tracer's and Neuronpedia's viewers open.
 
 usage: python -m transcoder_circuits.graph --MODEL_NAME data/demo/model --transcoders data/demo/transcoders data/demo/transcoder \\
-           --prompt 'int n = s.length();' --dataset data/demo/texts.jsonl          writes graph.html, graph.svg and graph.json
+           --prompt 'int n = s.length();' --dataset data/demo/texts.jsonl          writes graph.html, .svg and .json into runs/
        python -m transcoder_circuits.graph --MODEL_NAME data/demo/model --cross_layer data/demo/clt --prompt 'int n = s.length();'
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingface.config import add_model_flags
+from transcoder_circuits.paths import ALL_LAYERS
 from util.cli import ArgumentParser
 from util.errors import UserError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # these import torch, which help and complaints about flags n
     from transcoder_circuits.attribution_graph import AttributionGraph
     from transcoder_circuits.frozen import FrozenPass
 
-PAGE = "graph.html"
+PAGE = "runs/graph.html"
 TEXTS = 300
 
 
@@ -62,7 +63,7 @@ def graph_of(cache: "FrozenPass", arguments: Any, also_logits: Sequence[int] = (
 def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.graph", description=__doc__)
     add_model_flags(parser)
-    parser.add_argument("--transcoders", nargs="+", help="folders of transcoders, or with a folder layer_N for each")
+    parser.add_argument("--transcoders", nargs="+", help=ALL_LAYERS)
     parser.add_argument("--cross_layer", help="folder of a cross-layer transcoder, instead of --transcoders")
     parser.add_argument("--prompt", default="", help="the text that the model reads")
     parser.add_argument("--prompt_file", help="a file that holds it")
@@ -84,20 +85,22 @@ def run(arguments: Any) -> str:
     from explain.neurons import TextStream
     from huggingface.load import load_asked
     from huggingface.loaders.cross_layer import check_fits_model, load_cross_layer
+    from huggingface.tokenization import encode
     from transcoder_circuits.frozen import FrozenPass
     from transcoder_circuits.graph_file import graph_json
     from transcoder_circuits.graph_page import check_page, page_data, write_graph_files
     from transcoder_circuits.graph_view import Version
     from transcoder_circuits.influence import graph_scores, prune
-    from transcoder_circuits.paths import prompt_ids
+    from transcoder_circuits.paths import prompt_text
     from transcoder_circuits.sets import load_transcoders
 
     check_page(arguments.output_path)
     texts = TextStream(arguments.dataset, arguments.n_texts) if arguments.dataset else None
     cross = load_cross_layer(arguments.cross_layer) if arguments.cross_layer else None
     transcoders = load_transcoders(arguments.transcoders) if cross is None else cross
+    prompt = prompt_text(arguments.prompt, arguments.prompt_file)
     model, tokenizer = load_asked(arguments)
-    ids = prompt_ids(tokenizer, arguments.prompt, arguments.prompt_file)
+    ids = encode(tokenizer, prompt).ids
     if cross is not None:
         check_fits_model(cross, model)
     cache = FrozenPass(model, transcoders, ids)

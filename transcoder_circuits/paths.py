@@ -17,25 +17,26 @@ if TYPE_CHECKING:
     from transcoder_circuits.components import Path
     from transcoder_circuits.frozen import FrozenPass
 
+ALL_LAYERS = "folders of transcoders, or with a folder layer_N for each; the MLPs of layers without one count as error"
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerFast", prompt: str, prompt_file: str | None) -> list[int]:
-    """The token ids of a prompt or of a file's text.
+
+def prompt_text(prompt: str, prompt_file: str | None) -> str:
+    """A prompt, or a file's text.
 
     Raises:
-        UserError: if there is neither, or the file cannot be read.
+        UserError: if there is neither or both, or the file cannot be read.
     """
-    from pathlib import Path
-
-    from huggingface.tokenization import encode
-
+    if prompt and prompt_file:
+        raise UserError("There are two prompts; give either --prompt or --prompt_file.")
     if prompt_file:
         try:
-            prompt = Path(prompt_file).read_text(encoding="utf-8")
+            with open(prompt_file, encoding="utf-8") as file:
+                prompt = file.read()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"Cannot read the prompt {prompt_file} ({error}); give a text file in UTF-8.") from error
     if not prompt:
         raise UserError("There is no prompt; give --prompt TEXT or --prompt_file FILE.")
-    return encode(tokenizer, prompt).ids
+    return prompt
 
 
 def strongest_feature(cache: "FrozenPass", layer: int, token: int) -> int:
@@ -66,7 +67,7 @@ def described(path: "Path", texts: list[str]) -> str:
 def main() -> None:
     parser = ArgumentParser(prog="python -m transcoder_circuits.paths", description=__doc__)
     add_model_flags(parser)
-    parser.add_argument("--transcoders", nargs="+", required=True, help="folders of transcoders, or with a folder layer_N for each")
+    parser.add_argument("--transcoders", nargs="+", required=True, help=ALL_LAYERS)
     parser.add_argument("--prompt", default="", help="the text that the model reads")
     parser.add_argument("--prompt_file", help="a file that holds it")
     parser.add_argument("--layer", type=int, help="of the feature; by default that of the last transcoder")
@@ -80,6 +81,11 @@ def main() -> None:
     parser.add_argument("--raw", action="store_true", help="count the whole product along a path, not at most the smallest node above")
     parser.add_argument("--absolute", action="store_true", help="count inhibition too, by its size")
     arguments = parser.parse_args()
+    if arguments.logit is not None:
+        if given := [name for name in ("feature", "layer", "sae") if getattr(arguments, name) is not None]:
+            raise UserError(f"With --logit no feature is followed; leave out --{', --'.join(given)}, or --logit.")
+        if not arguments.logit:
+            raise UserError("--logit is empty; give the text that the token begins.")
     sys.stdout.write(run(arguments))
 
 
@@ -88,7 +94,7 @@ def run(arguments: Any) -> str:
     from huggingface.load import load_asked
     from huggingface.tokenization import encode
     from transcoder_circuits.circuit_analysis import greedy_get_top_paths, make_sae_feature_vector
-    from transcoder_circuits.components import logit_vector
+    from transcoder_circuits.components import check_feature, logit_vector
     from transcoder_circuits.frozen import FrozenPass
     from transcoder_circuits.saes import sae_root
     from transcoder_circuits.sets import load_transcoders, transcoder_of
@@ -96,19 +102,24 @@ def run(arguments: Any) -> str:
     transcoders = load_transcoders(arguments.transcoders)
     if saes := [layer for layer, one in transcoders.items() if one.sites.autoencoder]:
         raise UserError(f"What is given for layer {saes[0]} is an autoencoder, which stands in for no MLP; follow its features with --sae.")
+    of_sae = load_transcoders([arguments.sae]) if arguments.sae else {}
+    if others := [layer for layer, one in of_sae.items() if not one.sites.autoencoder]:
+        raise UserError(f"What --sae names for layer {others[0]} is a transcoder; give it with --transcoders, or an autoencoder.")
+    layer, followed = transcoder_of(of_sae or transcoders, arguments.layer)
+    if arguments.feature is not None:
+        check_feature(followed, arguments.feature, f"The {'autoencoder' if of_sae else 'transcoder'} of layer {layer}")
+    prompt = prompt_text(arguments.prompt, arguments.prompt_file)
     model, tokenizer = load_asked(arguments)
-    ids = prompt_ids(tokenizer, arguments.prompt, arguments.prompt_file)
+    ids = encode(tokenizer, prompt).ids
     cache = FrozenPass(model, transcoders, ids)
     if arguments.logit is not None:
         wanted = tokenizer(arguments.logit, add_special_tokens=False)["input_ids"] or encode(tokenizer, arguments.logit).ids
         root = logit_vector(model, wanted[:1], token=arguments.token, name=f"logit {tokenizer.decode(wanted[:1])!r}")
-    elif arguments.sae:
-        layer, sae = transcoder_of(load_transcoders([arguments.sae]), arguments.layer)
-        root = sae_root(cache, sae, arguments.feature, arguments.token, layer)
+    elif of_sae:
+        root = sae_root(cache, followed, arguments.feature, arguments.token, layer)
     else:
-        layer, transcoder = transcoder_of(transcoders, arguments.layer)
         feature = strongest_feature(cache, layer, arguments.token) if arguments.feature is None else arguments.feature
-        root = make_sae_feature_vector(transcoder, feature, token=arguments.token, layer=layer)
+        root = make_sae_feature_vector(followed, feature, token=arguments.token, layer=layer)
     found = greedy_get_top_paths(
         model,
         transcoders,

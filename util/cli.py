@@ -72,16 +72,21 @@ class ArgumentParser(argparse.ArgumentParser):
         return said
 
 
-def run_main(main: Callable[[], int | None]) -> NoReturn:
+def run_main(main: Callable[[], int | None], continues: bool = False) -> NoReturn:
     """Run a command's ``main`` and exit: 0 or its return value, 2 after a ``UserError``, 130 after Ctrl-C, 143 after SIGTERM, 138
     after SIGUSR1, by which clusters announce the end of a job's time.
+
+    Args:
+        continues: whether the same command goes on where it was stopped.
 
     A signal ends the command as Ctrl-C does, so that whatever holds a temporary folder or a child process lets go of it.
     """
     logging.basicConfig(level=logging.INFO, handlers=[LogHandler()])
-    for chatty in ("httpx", "httpx2", "filelock", "urllib3", "datasets", "huggingface_hub"):
+    # torch quietens itself, but only at the end of an import that a signal may cut short.
+    for chatty in ("torch", "httpx", "httpx2", "filelock", "urllib3", "datasets", "huggingface_hub"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     end_on_signals()
+    further = "; the same command continues" if continues else ""
     try:
         code = _without_bars(main)
     except UserError as error:
@@ -94,10 +99,10 @@ def run_main(main: Callable[[], int | None]) -> NoReturn:
         sys.stderr.write(sentence)
         code = 2
     except Terminated as ended:
-        sys.stderr.write("terminated; the same command continues\n")
+        sys.stderr.write(f"terminated{further}\n")
         code = 128 + ended.number
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command continues\n")
+        sys.stderr.write(f"stopped{further}\n")
         code = 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of the output has gone, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

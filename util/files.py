@@ -132,14 +132,14 @@ def machine() -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Make ``folder``.
+    """See that ``folder`` can be written to, or made; it is not made yet, so that what is refused later leaves nothing.
 
     Raises:
-        UserError: if that is not possible, or nothing can be written there.
+        UserError: if not.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # of no name, which another process could take away
+        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        with tempfile.TemporaryFile(dir=there):  # of no name, which another process could take away
             pass
     except OSError as error:
         raise UserError(f"Cannot write to {folder}: {error.strerror}; give a folder that you may write to.") from error

@@ -44,7 +44,7 @@ _NO_KERNEL_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 @contextmanager
 def locked(folder: Path, wait: bool = False, work: str = "") -> Iterator[None]:
-    """Hold ``folder``, which is made if it is not there, while open.
+    """Hold ``folder`` while open. It is made if it is not there, and removed with the folders above it that were made, if it stays empty.
 
     Args:
         wait: until another process lets go of it, which the log says; by default that is an error.
@@ -53,7 +53,8 @@ def locked(folder: Path, wait: bool = False, work: str = "") -> Iterator[None]:
     Raises:
         UserError: if another process holds it, naming that; or the folder cannot be written to.
     """
-    path, was_there = folder / f"{LOCK_FILE}{work and f'_{work}'}", folder.exists()
+    path = folder / f"{LOCK_FILE}{work and f'_{work}'}"
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         lock = _acquire(path, wait)
     except BlockingIOError as error:
@@ -66,9 +67,9 @@ def locked(folder: Path, wait: bool = False, work: str = "") -> Iterator[None]:
         yield
     finally:
         lock.release()
-        if not was_there:
-            with suppress(OSError):  # it holds something now
-                folder.rmdir()
+        with suppress(OSError):  # one holds something now
+            for one in made:
+                one.rmdir()
 
 
 class _Lock:
@@ -125,8 +126,8 @@ def _acquire(path: Path, wait: bool) -> _Lock:
         BlockingIOError: if another process holds it and ``wait`` is not set.
     """
     while True:  # a file that its last holder removes meanwhile is opened anew, and its folder made anew
-        path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
             if lock := _made(path) or _taken(path, wait):
                 lock.keep()
                 return lock

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from huggingface.loaders import circuit_tracer, gemma_scope, saelens, sparsify, transcoder_circuits
+from huggingface.loaders import circuit_tracer, cross_layer, gemma_scope, saelens, sparsify, transcoder_circuits
 from huggingface.loaders.hub import HUB, fetch
 from huggingface.transcoder import CONFIG_FILE, TOPK_WEIGHTS_FILE, WEIGHTS_FILE, Transcoder
 from util.errors import CheckpointError
@@ -38,12 +38,20 @@ def _load(path: Path, layer: int | None) -> Transcoder:
         raise CheckpointError(f"There is no transcoder {path}; give the folder or file of one with --TC_layer_file.")
     if path.name in (CONFIG_FILE, WEIGHTS_FILE, TOPK_WEIGHTS_FILE, circuit_tracer.CONFIG):
         path = path.parent
+    if cross_layer.matches(path):
+        raise CheckpointError(
+            f"{path} is a cross-layer transcoder, and one of a single layer is needed here; python -m transcoder_circuits.graph takes it with "
+            "--cross_layer, and OpenCrossLayerTranscoder.load_model in Python."
+        )
     for loader in LOADERS:
         if loader.matches(path):
             transcoder = loader.load(path, layer)
             if not transcoder.up_proj.bias.isfinite().all():
                 raise CheckpointError(f"The input bias of the transcoder {path} is too large to be folded into the encoder's; fetch it again.")
             return transcoder
+    layers = sorted((folder for folder in path.glob("layer_*") if folder.is_dir()), key=lambda folder: (len(folder.name), folder.name))
+    if layers:
+        raise CheckpointError(f"{path} holds transcoders of single layers; name one of them: {', '.join(map(str, layers))}.")
     raise CheckpointError(
         f"{path} is in no format that is read here; give a folder with cfg.json and sae_weights.safetensors (SAELens, ours) or "
         "sae.safetensors (sparsify), one with config.yaml and layer_N.safetensors (circuit-tracer), a params.npz (GemmaScope), or a "

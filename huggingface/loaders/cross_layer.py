@@ -26,6 +26,13 @@ _PARTS = {"W_enc": ("n_features", "d_model"), "b_enc": ("n_features",), "b_dec":
 _DAMAGED = "fetch or save it again"
 
 
+def matches(path: Path) -> bool:
+    """Whether ``path`` is a folder that only ``load_cross_layer`` can read."""
+    if any(path.glob("W_enc_*.safetensors")) or (path / WEIGHTS_FILE).is_file():
+        return True
+    return (path / CONFIG_FILE).is_file() and any((path / name).is_file() for name in CODING_WEIGHTS)
+
+
 def load_cross_layer(path: str | Path, dtype: torch.dtype | None = torch.float32) -> CrossLayerTranscoder:
     """Read a cross-layer transcoder of any known format; no code of a checkpoint runs.
 

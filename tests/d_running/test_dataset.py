@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from d_running.dataset import java_function, load_samples
+from d_running.dataset import java_function, load_functions, load_samples
 from d_running.harness import render_test_program
 from util.errors import BenchmarkError
 
@@ -83,3 +83,11 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
         rows.writerow([name, "int f_gold() { return 1; }", render_test_program("int", [], [[]], [1])])
     with pytest.raises(BenchmarkError, match="is no file name"):
         load_samples(tmp_path / "k.csv")
+
+
+def test_a_file_that_is_no_benchmark_says_what_is_needed(tmp_path):
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(BenchmarkError, match="is a file, and no .csv; give a kecode.csv, or the folder"):
+        load_functions(tmp_path / "empty.txt")
+    with pytest.raises(BenchmarkError, match="No such file or directory; give a kecode.csv"):
+        load_samples(tmp_path / "nowhere.csv")

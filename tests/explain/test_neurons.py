@@ -180,7 +180,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(folder: Path, tmp_path: Path
         write_neurons(str(folder / "tc"))
     with pytest.raises(CheckpointError, match="does not say which model"):
         write_neurons(str(folder / "tc"), dataset=str(folder / "texts.jsonl"))
-    with pytest.raises(EditError, match="another model or transcoder"):
+    with pytest.raises(EditError, match="give the model that it was made for"):
         made(folder, "tc", model_flags={"MODEL_NAME": str(folder / "model"), "device": "cpu"})
     (tmp_path / "empty.jsonl").write_text('{"text": " "}\n')
     with pytest.raises(UserError, match="holds no text"):

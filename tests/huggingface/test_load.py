@@ -36,3 +36,9 @@ def test_a_model_with_offloaded_parts_is_refused(folder, monkeypatch):
 def test_a_map_that_means_nothing_is_refused(folder):
     with pytest.raises(CheckpointError, match="device_map"):
         load_model_and_tokenizer(folder, device_map="somewhere")
+
+
+def test_a_folder_without_a_model_is_told_so(tmp_path):
+    (tmp_path / "texts.jsonl").write_text("")
+    with pytest.raises(CheckpointError, match="no config.json in it; give a model's own folder"):
+        load_model_and_tokenizer(str(tmp_path))

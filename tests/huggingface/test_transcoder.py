@@ -390,3 +390,13 @@ def test_a_forward_pass_is_decode_after_encode(skip):
             transcoder.decode(features)
     else:
         assert torch.equal(transcoder.decode(features), transcoder(x))
+
+
+def test_a_folder_of_layers_and_a_cross_layer_transcoder_say_what_to_give(tmp_path):
+    for layer in (10, 5):
+        (tmp_path / f"layer_{layer}").mkdir()
+    with pytest.raises(CheckpointError, match="single layers; name one of them: .*layer_5, .*layer_10"):
+        load_transcoder(tmp_path)
+    for folder in ("fixtures/cross_layer/circuit_tracer_relu", "../data/demo/clt"):
+        with pytest.raises(CheckpointError, match="is a cross-layer transcoder.*graph takes it with --cross_layer"):
+            load_transcoder(Path(__file__).parent.parent / folder)

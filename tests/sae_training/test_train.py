@@ -16,7 +16,7 @@ from huggingface.transcoder import JumpReLU, TopK
 from huggingface.transcoder_adapter import splice_transcoder
 from sae_training import train as train_module
 from sae_training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
-from sae_training.config import TrainingConfig
+from sae_training.config import TrainingConfig, config_from
 from sae_training.contexts import ContextStream
 from sae_training.evaluation import evaluate
 from sae_training.train import Training, train
@@ -381,3 +381,12 @@ def test_the_command(settings, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["train", *arguments, "--restart", *sizes, "--activation", "gelu"])
     with pytest.raises(UserError, match="gelu"):
         train_module.main()
+
+
+def test_a_flag_of_another_activation_is_refused():
+    common = {"MODEL_NAME": "m", "layer_num": [0], "dataset": ["d"], "output_file_path": "o"}
+    with pytest.raises(UserError, match="--k belongs to --activation topk and batchtopk, not relu; leave it out"):
+        config_from(common | {"activation": "relu", "k": 16})
+    with pytest.raises(UserError, match="--l1_coefficient belongs to --activation relu and jumprelu, not topk"):
+        config_from(common | {"l1_coefficient": 0.1})
+    assert config_from(common | {"preset": "transcoder_circuits"}).activation == "relu"

@@ -1,12 +1,14 @@
 """A sweep's file as tasks and arrays: what is shared, what waits for what, and the mistakes that are told."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from stages import slurm
 from stages.collect import collect, rerun
 from stages.plan import Plan, Task, make_plan, read_plan
 from stages.slurm import arrays_of, as_bash, read_settings, spans, submissions, write_scripts
@@ -81,6 +83,8 @@ def test_edits_applied_together_wait_for_all_of_them(tmp_path: Path) -> None:
         ({"settings": [{"v_lr": -1}]}, "--v_lr must be above 0"),
         ({"settings": [{"abla_exp": True}]}, "which the sweep sets itself"),
         ({"setings": [{}]}, "has setings"),
+        ({"settings": [{}], "common": {"layer_num": "five"}}, "^common of .*, line [0-9]+: argument --layer_num: invalid int value"),
+        ({"settings": [{}, {"v_lr": -1}]}, "^Setting 2 of .*, line [0-9]+: --v_lr must be"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_with_their_place(tmp_path: Path, value: dict, words: str) -> None:
@@ -151,3 +155,36 @@ def test_the_batch_script_runs_its_line_and_refuses_an_index_beyond(tmp_path: Pa
 
 def test_spans_are_slurms() -> None:
     assert spans([0, 1, 2, 5, 7, 8]) == "0-2,5,7-8"
+
+
+@pytest.mark.parametrize("already", [False, True])
+def test_where_slurm_is_not_set_up_one_sentence_says_so_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], already: bool
+) -> None:
+    plan = a_plan(tmp_path)
+    if already:
+        plan.write()
+    (tmp_path / "bin").mkdir()
+    for name in ("sbatch", "scancel", "squeue"):
+        lines = ["#!/bin/sh", f"echo '{name}: error: resolve_ctls_from_dns_srv' >&2", f"echo '{name}: fatal: no config' >&2", "exit 1"]
+        (tmp_path / "bin" / name).write_text("\n".join(lines))
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "argv", ["slurm", str(tmp_path / "sweep.yaml")])
+    with pytest.raises(UserError, match="^SLURM refused sbatch .*: fatal: no config; nothing is left of this submission.$") as caught:
+        slurm.main()
+    assert "\n" not in str(caught.value) and capfd.readouterr() == ("", "")
+    assert (tmp_path / "out").exists() == already
+
+
+def test_what_cannot_be_cancelled_is_named_and_keeps_its_scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_plan(tmp_path)
+    (tmp_path / "bin").mkdir()
+    for name, code in {"sbatch": f"[ -e {tmp_path}/once ] && exit 1; touch {tmp_path}/once; echo 7", "scancel": "exit 1"}.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{code}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "argv", ["slurm", str(tmp_path / "sweep.yaml")])
+    with pytest.raises(UserError, match="cancel what was submitted before it: scancel 7"):
+        slurm.main()
+    assert list((tmp_path / "out" / "slurm").glob("*.sbatch"))

@@ -181,8 +181,21 @@ def test_an_update_and_its_model_stay_together(base):
     tiny_model(seed=4).save_pretrained(base / "base")
     with pytest.raises(EditError, match="another"):
         load_edited(base / "out", device="cpu")
-    with pytest.raises(UserError, match="edited model"):
+    with pytest.raises(UserError, match="holds no edited model .*give a folder that python -m tcpe.edits apply or save_edited has written"):
         load_edited(base, device="cpu")
+
+
+def test_an_update_that_does_not_fit_says_what_it_was_made_for(base):
+    model, tokenizer = load_model_and_tokenizer(str(base / "base"), "cpu")
+    update = replace(random_update(model), weight_sample=random_update(model).weight_sample * 2)
+    made_with = {"MODEL_NAME": "here", "TC_layer_file": "there"}
+    for with_it, words in (
+        ({}, "the same --TC_layer_file or without one"),
+        ({"made_with": made_with}, "--MODEL_NAME here with --TC_layer_file there"),
+        ({"made_with": made_with | {"TC_layer_file": None}}, "--MODEL_NAME here without --TC_layer_file"),
+    ):
+        with pytest.raises(EditError, match=words):
+            save_edited(base / "out", model, tokenizer, [Edit(replace(update, details=update.details | with_it))], model_name=str(base / "base"))
 
 
 def test_a_failed_save_leaves_no_folder_and_the_model_as_it_was(base, monkeypatch):

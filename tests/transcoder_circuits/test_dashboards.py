@@ -213,7 +213,9 @@ def test_the_page_of_an_autoencoder(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_what_is_not_there_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="has no feature 96: its features are 0 to 95"):
-        written(folder, monkeypatch, "--features", "96")
+        written(folder, monkeypatch, "--features", "96", "--MODEL_NAME", "nowhere/at/all")
+    with pytest.raises(UserError, match="ends in .html"):
+        written(folder, monkeypatch, "--output_path", str(folder / "page.json"))
     with pytest.raises(UserError, match="no transcoder for layer 9; there are some for 0, 1, 3"):
         written(folder, monkeypatch, "--layer", "9")
     with pytest.raises(UserError, match="at least 1, not 0"):

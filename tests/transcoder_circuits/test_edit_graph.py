@@ -16,7 +16,7 @@ from tests.transcoder_circuits.frozen_models import transcoders_for
 from tests.transcoder_circuits.test_edit_circuit import circuit_on
 from transcoder_circuits import edit_circuit
 from transcoder_circuits.attribution_graph import Node
-from transcoder_circuits.edit_graph import edit_graphs, write_edit_graph
+from transcoder_circuits.edit_graph import edit_graphs, page_beside, write_edit_graph
 from transcoder_circuits.graph import add_graph_flags
 from util.errors import UserError
 
@@ -76,7 +76,23 @@ def test_the_page_marks_what_the_edit_changed(tmp_path: Path, open_page: Open):
 
 
 def test_flags_of_a_graph_need_a_graph(monkeypatch: pytest.MonkeyPatch):
-    for given, said in ((["--png"], "give --graph too"), (["--graph", "--mass", "0"], "--mass must be above 0")):
+    for given, said in (
+        (["--output_path", "ec.html"], "ends in .json"),
+        (["--png"], "give --graph too"),
+        (["--graph", "--mass", "0"], "--mass must be above 0"),
+    ):
         monkeypatch.setattr("sys.argv", ["edit_circuit", "runs/none", *given])
         with pytest.raises(UserError, match=said):
             edit_circuit.main()
+
+
+def test_pages_of_two_circuits_in_one_folder_have_names_of_their_own():
+    assert page_beside(Path("run/circuit.json"), None) == Path("run/graph.html")
+    assert page_beside(Path("run/circuit.json"), "out/first.json") == Path("out/first.html")
+
+
+def test_a_circuit_without_other_transcoders_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    monkeypatch.setattr("sys.argv", ["edit_circuit", "runs/none"])
+    with pytest.raises(UserError, match="runs/none"):
+        edit_circuit.main()
+    assert "No --transcoders of other layers are given" in caplog.text

@@ -76,6 +76,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     elsewhere = tiny_transcoder()
     elsewhere.sites = Sites("blocks.2.attn.hook_q", "blocks.2.hook_mlp_out")
     save_transcoder(elsewhere, folder / "elsewhere")
+    elsewhere.sites = Sites("blocks.2.attn.hook_q", "blocks.2.attn.hook_q")
+    save_transcoder(elsewhere, folder / "elsewhere_sae")
     save_transcoder(Transcoder(8, 4, 8), folder / "other_model" / "layer_1")
     save_transcoder(tiny_transcoder(), folder / "deep" / "layer_7")
     silent = tiny_transcoder()
@@ -95,15 +97,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--transcoders {}/elsewhere", "reads blocks.2.attn.hook_q, which is none of the inputs"),
         ("--transcoders {}/sae", "for layer 2 is an autoencoder"),
         ("--transcoders {}/nothing", "no folder of transcoders"),
-        ("--prompt_file {}/long.txt", "reads at most 2048"),
-        ("--prompt_file {}/missing.txt", "Cannot read the prompt"),
+        ("--prompt= --prompt_file {}/long.txt", "reads at most 2048"),
+        ("--prompt= --prompt_file {}/missing.txt", "Cannot read the prompt"),
         ("--transcoders {}/silent --feature 5", r"mlp1tc\[5\]@-1 is not active in this prompt \(its activation is 0\)"),
         ("--layer 0 --token 0 --num_iters 1", "No path leads to mlp0tc"),
         ("--token 99", "The prompt has no token 99"),
         ("--sae {}/sae --feature 96", "has no feature 96"),
-        ("--sae {}/elsewhere", "reads blocks.2.attn.hook_q"),
+        ("--sae {}/elsewhere_sae", "reads blocks.2.attn.hook_q"),
         ("--num_iters 0", "at least 1 depth"),
         ("--logit x --token 50", "no token 50"),
+        ("--logit x --feature 3", "leave out --feature, or --logit"),
+        ("--logit=", "--logit is empty"),
+        ("--sae {}/transcoders", "for layer 0 is a transcoder; give it with --transcoders"),
+        ("--prompt_file {}/long.txt", "two prompts"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence_and_exit_code_2(folder: Path, monkeypatch, capsys, flags: str, sentence: str) -> None:
@@ -115,6 +121,14 @@ def test_what_does_not_fit_is_one_sentence_and_exit_code_2(folder: Path, monkeyp
     with pytest.raises(SystemExit) as ended:
         run_main(paths.main)
     assert ended.value.code == 2 and not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("flags", "sentence"), [("--prompt=", "There is no prompt"), ("--feature 96", "has no feature 96")])
+def test_flags_are_checked_before_a_model_is_loaded(folder: Path, monkeypatch, flags: str, sentence: str) -> None:
+    given = ["--MODEL_NAME", f"{folder}/nowhere/at/all", "--transcoders", f"{folder}/transcoders", "--prompt", "int n", flags.partition(" ")[0]]
+    monkeypatch.setattr(sys, "argv", ["paths", *given, *flags.split()[1:]])
+    with pytest.raises(UserError, match=sentence):
+        paths.main()
 
 
 def test_the_command_follows_an_autoencoders_feature(folder: Path, monkeypatch, capsys) -> None:

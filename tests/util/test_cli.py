@@ -65,6 +65,11 @@ def test_a_missing_package_is_one_sentence() -> None:
     assert done.stderr.startswith("error: The Python package no_such_package is missing") and done.stderr.count("\n") == 1
 
 
+def test_torch_is_quiet_from_the_start() -> None:
+    code = "import logging\nfrom util.cli import run_main\nrun_main(lambda: logging.getLogger('torch._subclasses').info('stats'))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stderr == ""
+
+
 def test_a_command_of_any_room_says_so_too() -> None:
     """Without site-packages it shows its help, or says which package it needs."""
     commands = {path.parent.name: path for path in ROOT.glob("[a-z]*/*.py") if '__name__ == "__main__":' in path.read_text()}
@@ -75,8 +80,8 @@ def test_a_command_of_any_room_says_so_too() -> None:
             assert done.returncode == 2 and done.stderr.startswith("error: The Python package ") and done.stderr.count("\n") == 1, done.stderr
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
-def test_a_signal_to_end_cleans_up_and_says_so(tmp_path: Path, number: signal.Signals, status: int) -> None:
+@pytest.mark.parametrize(("number", "status", "continues"), [(signal.SIGTERM, 143, True), (signal.SIGUSR1, 138, False)])
+def test_a_signal_to_end_cleans_up_and_says_so(tmp_path: Path, number: signal.Signals, status: int, continues: bool) -> None:
     code = f"""
 import sys, time
 from pathlib import Path
@@ -89,10 +94,10 @@ def main():
             time.sleep(60)
         finally:
             Path({str(tmp_path)!r}, "cleaned").touch()
-run_main(main)"""
+run_main(main, continues={continues})"""
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     os.kill(process.pid, number)
     said = process.communicate(timeout=20)[1]
-    assert process.returncode == status and said == "terminated; the same command continues\n"
+    assert process.returncode == status and said == f"terminated{'; the same command continues' * continues}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["cleaned"]

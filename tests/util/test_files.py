@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from util import files
+from util.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -80,3 +81,12 @@ run_main(main)""")
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 2 and said.startswith(f"error: Cannot write {path}: ") and said.count("\n") == 1, said
     assert [file.name for file in tmp_path.iterdir()] == ["figures"] and path.read_text() == "before"
+
+
+def test_a_folder_that_could_be_written_to_is_not_made_yet(tmp_path: Path) -> None:
+    files.check_writable(tmp_path / "a" / "b")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file" / "a", tmp_path / ("n" * 300)):
+        with pytest.raises(UserError, match="Cannot write to .*give a folder that you may write to"):
+            files.check_writable(folder)

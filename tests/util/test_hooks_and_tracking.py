@@ -79,7 +79,7 @@ def fail_with(error):
         (lambda: None, None, ""),
         (lambda: 3, 3, ""),
         (fail_with(UserError("Bad path.")), 2, "error: Bad path.\n"),
-        (fail_with(KeyboardInterrupt()), 130, "stopped; the same command continues\n"),
+        (fail_with(KeyboardInterrupt()), 130, "stopped\n"),
     ],
 )
 def test_commands_end_with_a_sentence_and_a_code(main, code, words, capsys):

@@ -59,6 +59,15 @@ def test_different_work_in_one_folder_does_not_wait(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_makes_folders_removes_those_that_stayed_empty(tmp_path: Path) -> None:
+    with locked(tmp_path / "a" / "b"):
+        pass
+    assert not list(tmp_path.iterdir())
+    with locked(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "other").touch()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "a", tmp_path / "a" / "other"]
+
+
 def test_a_folder_that_its_maker_removes_meanwhile_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, beside = tmp_path / "work", lock.folder_beside
 
