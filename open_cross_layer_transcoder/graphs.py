@@ -14,7 +14,7 @@ from transcoder_circuits.attribution_graph import Node, attribute
 from transcoder_circuits.frozen import FrozenPass
 from transcoder_circuits.influence import normalised, total_influence
 
-MOST_NODES = 40
+MOST_NODES = 24
 """Nodes of a picture: those of most influence on the logits."""
 
 
@@ -27,7 +27,7 @@ def attribution_figure(
     influence = total_influence(shares, graph.weights) + graph.weights
     kept = influence.topk(min(MOST_NODES, int((influence > 0).sum()))).indices.tolist()
     places = _places([graph.nodes[row] for row in kept], graph.n_layers)
-    figure = Figure(figsize=(max(7.0, 0.45 * len(ids) + 2), 1.0 * graph.n_layers + 3), layout="constrained")
+    figure = Figure(figsize=(max(7.0, 0.36 * len(ids) + 2), 1.0 * graph.n_layers + 3), layout="constrained")
     axes = figure.subplots()
     for target, (x, y) in zip(kept, places):
         for source, (x_source, y_source) in zip(kept, places):
@@ -45,11 +45,11 @@ def attribution_figure(
     for row, (x, y) in zip(kept, places):
         node = graph.nodes[row]
         name = str(node.number) if node.kind == "feature" else label(token_texts(tokenizer, [node.number])[0]) if node.kind == "logit" else ""
-        axes.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
-    axes.set_xticks(range(len(ids)), [label(one) for one in token_texts(tokenizer, ids)], rotation=90, fontsize=7)
-    axes.set_yticks(range(-1, graph.n_layers + 1), ["token", *(f"layer {layer}" for layer in range(graph.n_layers)), "logit"])
+        axes.annotate(name, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=11)
+    axes.set_xticks(range(len(ids)), [label(one) for one in token_texts(tokenizer, ids)], rotation=90, fontsize=11)
+    axes.set_yticks(range(-1, graph.n_layers + 1), ["token", *(f"layer {layer}" for layer in range(graph.n_layers)), "logit"], fontsize=11)
     axes.set_title(f"What makes the next token: edges of at least {threshold:g} of what goes into their target (red: against it)")
-    axes.legend(loc="upper left", fontsize=8)
+    axes.legend(loc="upper left", fontsize=11)
     return figure
 
 
@@ -68,7 +68,7 @@ def _places(nodes: Sequence[Node], n_layers: int) -> list[tuple[float, float]]:
 
 def correlation_figure(activations: Mapping[int, Float[Tensor, "token n_features"]], threshold: float) -> Figure:
     """Features of neighbouring layers whose activations over the tokens correlate by more than ``threshold``; no attribution."""
-    most = MOST_NODES // 2
+    most = 20
     best = {layer: active.sum(0).topk(min(most, active.shape[1])).indices for layer, active in activations.items()}
     figure = Figure(figsize=(9, 1.0 * len(activations) + 2), layout="constrained")
     axes = figure.subplots()
@@ -76,7 +76,7 @@ def correlation_figure(activations: Mapping[int, Float[Tensor, "token n_features
         shown = [place for place, one in enumerate(chosen.tolist()) if activations[layer][:, one].any()]
         axes.scatter(shown, [layer] * len(shown), s=40, color=colours([layer], len(best))[0], edgecolors="black", linewidths=0.5, zorder=2)
         for place in shown:
-            axes.annotate(str(int(chosen[place])), (place, layer), xytext=(3, 4), textcoords="offset points", fontsize=7)
+            axes.annotate(str(int(chosen[place])), (place, layer), xytext=(3, 4), textcoords="offset points", fontsize=9)
         if layer + 1 in best:
             both = torch.cat([activations[layer][:, chosen], activations[layer + 1][:, best[layer + 1]]], 1)
             between = correlations(both)[: len(chosen), len(chosen) :]

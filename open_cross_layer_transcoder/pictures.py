@@ -45,14 +45,14 @@ def heatmap(figure: Figure, axes: object, values: Float[Tensor, "row column"], r
 
     assert isinstance(axes, Axes)
     image = axes.imshow(values.numpy(), aspect="auto", cmap="viridis", interpolation="nearest")
-    axes.set_yticks(range(len(rows)), rows, fontsize=7)
-    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=9)
     figure.colorbar(image, ax=axes, label=name)
 
 
 def activations_figure(activations: Mapping[int, Float[Tensor, "token n_features"]], tokens: Sequence[str], top_n: int) -> Figure:
     """A panel for each layer: its ``top_n`` most active features over the tokens."""
-    height = 0.9 + 0.17 * min(top_n, next(iter(activations.values())).shape[1])
+    height = 0.9 + 0.2 * min(top_n, next(iter(activations.values())).shape[1])
     figure = Figure(figsize=(max(6.0, 0.28 * len(tokens) + 2.5), height * len(activations) + 1), layout="constrained")
     panels = figure.subplots(len(activations), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (layer, active) in zip(panels, activations.items()):
@@ -72,7 +72,7 @@ def comparison_figure(
     above, middle, below = figure.subplots(3, 1, height_ratios=[2, 2, 1.6])
     for axes, values, name in ((above, cosine, "cosine of the logits"), (middle, mse, "mean squared difference")):
         axes.bar(range(len(tokens)), values.numpy(), color="#4477aa")
-        axes.set_xticks(range(len(tokens)), [label(token) for token in tokens], rotation=90, fontsize=7)
+        axes.set_xticks(range(len(tokens)), [label(token) for token in tokens], rotation=90, fontsize=9)
         axes.set_ylabel(name)
     above.axhline(1, color="grey", linewidth=0.8)
     above.set_title(f"Original and replacement: mean cosine {cosine.mean():.4f}, mean squared difference {mse.mean():.3g}")

@@ -12,6 +12,7 @@ from PIL import Image
 from huggingface.cross_layer_transcoder import save_cross_layer
 from huggingface.loaders.cross_layer import load_cross_layer
 from open_cross_layer_transcoder import OpenCrossLayerTranscoder, ReplacementModel, practice_run
+from open_cross_layer_transcoder.page import caption, write_page
 from open_cross_layer_transcoder.visualization_utils import run_visualization_suite, visualize_feature_embedding, visualize_feature_heatmap
 from tests.huggingface.test_cross_layer import random_transcoder
 from tests.tiny import tiny_model, tiny_tokenizer
@@ -178,3 +179,10 @@ def test_mistakes_get_one_sentence_and_leave_nothing(trained, tiny_folder, tmp_p
         assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
     assert all(torch.equal(tensor, before[name]) for name, tensor in trained.transcoder.state_dict().items())
+
+
+def test_every_picture_of_the_page_says_what_it_shows(trained, tmp_path):
+    files = run_visualization_suite(trained, TEXTS[:2], tmp_path)
+    trained.create_attribution_graph(TEXTS[0], save_path=tmp_path / "mine.png")
+    assert all(caption(name) for name in [*files, "comparison"] if name != "index") and not caption("mine")
+    assert "Where in the first text" in write_page(tmp_path).read_text()
