@@ -108,7 +108,7 @@ def write_neurons(
 
     Args:
         path: of the page; an interrupted pass over the texts is kept beside it, and continued by the same call.
-        n_neurons: the strongest active neurons that are shown, and as many inactive ones for contrast.
+        n_neurons: the active neurons that are shown, those that carry most of the change of v, and as many inactive ones for contrast.
         dataset: the texts in which the neurons are watched, as ``util.texts.Texts`` takes it; by default those of the edit's statistics.
         n_texts: at most so many of them.
         model_flags: MODEL_NAME, TC_layer_file and others, where they are not those that made the edit.
@@ -172,10 +172,10 @@ class _Page:
         self._request = EditRequest(**details["request"])
         fact_token = details.get("fact_token", "subject_last")
         self._contexts: RequestContexts = build_contexts(tokenizer, self._request, details.get("templates", []), fact_token)
-        strength = edit.update.key.abs()
+        carried = (edit.update.key * edit.update.key_direction).abs()
         active = edit.columns()
-        self._active = active[strength[active].argsort(descending=True, stable=True)][:n_neurons].tolist()
-        others = np.setdiff1d(np.arange(len(strength)), active.numpy())
+        self._active = active[carried[active].argsort(descending=True, stable=True)][:n_neurons].tolist()
+        others = np.setdiff1d(np.arange(len(carried)), active.numpy())
         drawn = np.random.default_rng(0).permutation(others)[: len(self._active)]
         self._features = [*self._active, *np.sort(drawn).tolist()]
 

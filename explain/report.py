@@ -74,7 +74,7 @@ def report_data(runs: Sequence[Run], names: Sequence[str]) -> dict[str, Any]:
     return {
         "title": title,
         "functions": [{"name": name, "java": java[name], "d": d} for name, d in zip(functions, written)],
-        "before": _judged(before),
+        "before": _judged(before, [request.brief_description for run in runs for request in run.requests]),
         "runs": [_run(run, name, before, written) for run, name in zip(runs, names)],
     }
 
@@ -105,19 +105,28 @@ def translations_of(folder: Path, clustering: Clustering) -> list[str | None]:
     return [file.read_bytes().decode("utf-8", "surrogateescape") if file.is_file() else None for file in files]
 
 
-def _judged(clustering: Clustering) -> dict[str, Any]:
+def _judged(clustering: Clustering, asked: Sequence[str] = ()) -> dict[str, Any]:
     """A clustering: the cluster and the message of each function, and what each cluster is."""
     return {
-        "clusters": cluster_meanings(clustering),
+        "clusters": cluster_meanings(clustering, asked),
         "groups": clustering.groups,
         "messages": [_shortened(result.description) for result in clustering.results],
     }
 
 
-def cluster_meanings(clustering: Clustering) -> dict[str, str]:
-    """Each cluster's typical message, without the word that begins them all; of those without messages what they are."""
+def cluster_meanings(clustering: Clustering, asked: Sequence[str] = ()) -> dict[str, str]:
+    """Each cluster's typical message, without the word that begins them all; of those without messages what they are.
+
+    Args:
+        asked: messages that edits are for; a cluster that holds one is called by it, as its edit is.
+    """
     words = {SUCCESS: "compiles and passes", CORRECTNESS: "compiles, wrong result"}
-    return {name: words.get(name) or clustering.typical_message(name).removeprefix("Error: ") or "no message" for name in clustering.names}
+
+    def message(name: str) -> str:
+        own = clustering.messages(name)
+        return next((one for one in asked if one in own), clustering.typical_message(name)).removeprefix("Error: ") or "no message"
+
+    return {name: words.get(name) or message(name) for name in clustering.names}
 
 
 def _shortened(message: str) -> str:

@@ -31,7 +31,7 @@ class Line:
 
     Attributes:
         name: the task's, or the run's folder.
-        setting: of its sweep; of a run of no sweep the folder above its own.
+        setting: of its sweep; of a run of no sweep the folder above its own, or how many errors it corrects together.
         state: "finished", "failed", "interrupted" or "missing".
         why: of one that is not finished, if it is known.
         run: of one that is finished; None for a pass of statistics.
@@ -80,7 +80,9 @@ def collect(folder: Path) -> list[Line]:
             found.append(Line(str(path), path.parent.name, "", None, "interrupted", str(error)))
             continue
         kind = ABLATION if run.flags.get("abla_exp") else run.flags["alg_name"]
-        found.append(Line(str(path), path.parent.name, kind, run.flags.get("i"), "finished", run=run))
+        together = 0 if run.edits_nothing else len(run.config.edits)
+        setting = f"{together} together" if together > 1 else path.parent.name
+        found.append(Line(str(path), setting, kind, run.flags.get("i"), "finished", run=run))
     if not found:
         raise UserError(f"{folder} holds no run; give the output folder of a sweep, or one that holds folders of runs.")
     return found
@@ -149,6 +151,7 @@ def write_tables(folder: Path, lines: Sequence[Line], plans: Sequence[Plan]) -> 
     write_text(folder / TEXT, text)
     data = {
         "title": f"{sum(line.state == 'finished' for line in lines)} of {len(lines)} tasks are finished",
+        "kind": "a sweep" if plans else "runs",
         "figures": list(FIGURES.items()),
         "means": rows,
         "tasks": cells,

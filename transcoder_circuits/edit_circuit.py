@@ -230,6 +230,7 @@ class EditCircuit:
                 "edited": layer == self.layer and bool(self.weights[feature]),
             }
             for layer, token, feature in keys[:nodes]
+            if any(values.get((layer, token, feature)) for values in found.values())
         ]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from transcoder_circuits.graph import graph_of
 from transcoder_circuits.graph_page import page_data, write_graph_files
-from transcoder_circuits.graph_view import Version
+from transcoder_circuits.graph_view import Version, spelled
 
 if TYPE_CHECKING:  # these import torch, which help and complaints about flags need not wait for
     from transformers import PreTrainedTokenizerFast
@@ -48,8 +48,8 @@ def edit_graph_data(
     value, title = circuit_data["value"], circuit_data["title"].removeprefix("Error: ")
     lead = (
         f"The edit writes into {len(circuit.columns)} columns of layer {circuit.layer} for what its features do at token {circuit.position}, "
-        f"{circuit_data['tokens'][circuit.position]!r}. The logit of {circuit_data['target_text']!r} less that of {circuit_data['instead_text']!r} "
-        f"goes from {value['logits_before']:+.2f} to {value['logits_after']:+.2f}."
+        f"{spelled(circuit_data['tokens'][circuit.position])}. The logit of {spelled(circuit_data['target_text'])} less that of "
+        f"{spelled(circuit_data['instead_text'])} goes from {value['logits_before']:+.2f} to {value['logits_after']:+.2f}."
     )
     edited = [(circuit.layer, column) for column in circuit.columns.tolist()]
     shares = arguments.node_share, arguments.edge_share

@@ -20,10 +20,10 @@ function option(short) {
     xAxis: axis({ type: "value", min: 0, max: top, axisLine: { show: false }, interval: top > 2 ? undefined : 0.5, axisLabel: { formatter: (value) => `${Math.round(100 * value)} %` } }),
     yAxis: axis({ type: "value", min: -0.5, max: settings.length - 0.5, interval: 1, inverse: true, splitLine: { show: false }, axisLabel: { show: false } }),
     tooltip: { formatter: ({ data: point }) => tip(point.mean.setting, stageOf(point.mean.stage)[0],
-      `${percent(point.mean[short])}, ${percent(point.mean[`${short}_low`])} to ${percent(point.mean[`${short}_high`])}`, `${point.mean.runs} runs`) },
+      `${percent(point.mean[short])}, ${percent(point.mean[`${short}_low`])} to ${percent(point.mean[`${short}_high`])}`, times(point.mean.runs, "run")) },
     series: [
       { type: "scatter", symbolSize: 0, silent: true, data: settings.map((name, index) => ({ value: [0, index], mean: { setting: name },
-        label: { show: true, position: "left", formatter: () => name, width: narrow ? 100 : 180, overflow: "truncate", color: colour("text") } })) },
+        label: { show: true, position: "left", distance: 10, formatter: () => name, width: narrow ? 90 : 170, overflow: "truncate", color: colour("text") } })) },
       ...stages.map((stage) => ({ type: "custom", silent: true, renderItem: whisker, itemStyle: { color: colour(stageOf(stage)[1]) },
         data: shown.filter((mean) => mean.stage === stage && mean[`${short}_low`] !== null).map((mean) => [mean[`${short}_low`], place(mean), mean[`${short}_high`]]) })),
       ...stages.map((stage) => ({ type: "scatter", name: stage, symbol: stageOf(stage)[2], symbolSize: 9, itemStyle: { color: colour(stageOf(stage)[1]) },
@@ -39,10 +39,10 @@ function whisker(_, api) {
 
 const boxes = data.figures.map(([, short]) => [short, element("div", { class: "chart" })]);
 fill(root,
-  element("div", { class: "kicker" }, "a sweep"),
+  element("div", { class: "kicker" }, data.kind),
   element("h1", {}, data.title),
   data.means.length ? [
-    element("p", { class: "lead" }, "Means over edit requests and seeds, with 95 % bootstrap intervals over functions."),
+    element("p", { class: "lead" }, `${data.means.some((mean) => mean.runs > 1) ? "Means over edit requests and seeds" : "Each edit's figures"}, with 95 % bootstrap intervals over functions.`),
     legend(stages.map((stage) => [stageOf(stage)[1], stageOf(stage)[0]])),
     element("div", { class: "panels" }, boxes.map(([short, box]) => element("section", {}, element("h3", {}, short.replace("_", " ")), box))),
   ] : element("p", { class: "lead" }, "No edit is finished yet."),

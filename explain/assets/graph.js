@@ -316,6 +316,7 @@ function scores(one, name) {
 
 recall();
 const start = element("div", { class: "scroll" }, drawing);
+const hint = element("span");
 fill(root,
   element("div", { class: "kicker" }, VERSIONS > 1 ? "the graph of an edit" : "an attribution graph"),
   element("h1", {}, data.title),
@@ -326,7 +327,7 @@ fill(root,
   legend([["node-feature", "feature"], ["plain", "token"], ["node-error", "error: what the MLP writes beyond its transcoder"], ["node-logit", "logit"],
     ["series-1", VERSIONS > 1 ? "adds, or adds more" : "adds"], ["series-2", VERSIONS > 1 ? "takes away, or adds less" : "takes away"],
     ...(VERSIONS > 1 ? [["moved", "ring: the edit changed it; dashed: it is off after the edit"], ["text", "black ring: the edit writes into its column"]] : [])]),
-  element("p", { class: "muted" }, "Hover a node to see what feeds it and where it goes; click it to pin it below."),
+  element("p", { class: "muted" }, "Hover a node to see what feeds it and where it goes; click it to pin it below.", hint),
   element("div", { class: "graph-box" }, names, start), details,
   element("h2", {}, "Pinned"), pinned,
   element("p", { class: "muted" }, "Attention patterns, the norms' scales and which features are active are frozen: an edge is exactly what its source adds to its target then. "
@@ -335,3 +336,4 @@ if (state.pinned.size) state.chosen = [...state.pinned][state.pinned.size - 1];
 tabs.forEach((tab, index) => tab.setAttribute("aria-pressed", String(MODES[index] === state.mode)));
 drawLinks(); drawDetails(); drawPinned();
 start.scrollLeft = start.scrollWidth;
+if (start.scrollLeft > 0) hint.textContent = ` ← The first of the ${data.tokens.length} tokens are further left: scroll there.`;

@@ -29,7 +29,7 @@ function changed() {
 function facts(neuron) {
   const { before, after } = data.likelihood;
   return element("ul", { class: "tiles" }, [
-    tile("At the edit", number(neuron.key), neuron.active ? `number ${neuron.rank} of ${data.n_features} in strength` : data.ablation ? `active at lim ${data.lim}: its column stays` : `below the lim ${data.lim}: not active`),
+    tile("At the edit", number(neuron.key), neuron.active ? `number ${neuron.rank} of ${data.n_features} by activation` : data.ablation ? `active at lim ${data.lim}: its column stays` : `below the lim ${data.lim}: not active`),
     tile("Fires", neuron.fired ? percent(neuron.frequency, neuron.frequency < 0.01 ? 2 : 1) : "never",
       neuron.fired ? `of tokens; at most ${number(neuron.most)}` : `in ${times(data.texts.n_tokens, "token")}`),
     tile("Change of v", percent(neuron.share_of_value), `${percent(neuron.share_of_norm)} of ΔW's squared norm`),
@@ -63,12 +63,13 @@ const { before, after } = data.likelihood;
 fill(root,
   element("div", { class: "kicker" }, `neurons of an edit of layer ${data.layer}`),
   element("h1", {}, data.title),
-  element("p", { class: "lead" }, `${changed()} and carry ${percent(data.carried)} of what the whole update adds to v. `
+  element("p", { class: "lead" }, `${changed()} and carry ${percent(data.carried)} of what the whole update adds to v${data.carried > 1.0005 ? `; the other columns take away ${percent(data.carried - 1)}` : ""}. `
     + `With them the model continues ${after.written} of the request's ${after.contexts} contexts rightly, before ${before.written}.`),
   element("p", { class: "muted" }, "The target is ", element("code", {}, data.target.trim()), `. A neuron is a ${data.kind}; it was watched in ${times(data.texts.n_texts, "text")} `
     + `(${times(data.texts.n_tokens, "token")}) of ${data.texts.name}, ${data.threshold ? `and fires where its activation is at least ${number(data.threshold)} in size` : "and fires where its activation is above 0"}.`
     + (data.threshold ? " What it promotes and suppresses is said for the sign that its activation has at the edit." : "")),
-  element("h2", {}, `The ${active.length === 1 ? "strongest neuron" : `${active.length} strongest neurons`} of the edit`),
+  element("h2", {}, active.length === 1 ? "The neuron that carries most of the edit" : `The ${active.length} neurons that carry most of the edit`),
+  element("p", { class: "muted" }, "In the order of their shares, of either sign: what a column adds to v at the edited token, as a part of what the whole update adds there."),
   overview,
   element("nav", { class: "tabs", "aria-label": "neurons" }, data.neurons.map((one) => element("a", { class: "tab", href: `#neuron-${one.feature}` }, `#${one.feature}${one.active ? "" : ` (${state(one)})`}`))),
   legend([["fires", data.neurons.some((one) => one.at_the_edit.values.some((value) => value < 0)) ? "positive activation" : "activation, up to the neuron's largest"],

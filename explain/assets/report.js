@@ -18,7 +18,7 @@ function kindOf(old, now) {
 
 function run() { return data.runs[chosen.run]; }
 function groupsBefore() { return run().edits_nothing ? run().groups : data.before.groups; }
-function messageOf(cluster) { return run().clusters[cluster] ?? data.before.clusters[cluster]; }
+function messageOf(cluster) { return data.before.clusters[cluster] ?? run().clusters[cluster]; }
 function isNumber(cluster) { return /^\d+$/.test(cluster); }
 
 /** Clusters in the order of the page: errors by their numbers, then wrong results, then successes. */

@@ -69,7 +69,7 @@ def test_the_page_has_the_figures_of_the_edit(folder: Path, name: str) -> None:
     key, direction = update.key, update.key_direction
     assert data["columns"] == len(edit.columns()) and data["texts"]["n_texts"] == 20
     active = [one for one in data["neurons"] if one["active"]]
-    assert [one["feature"] for one in active] == sorted(edit.columns().tolist(), key=lambda feature: -abs(key[feature]))[:3]
+    assert [one["feature"] for one in active] == sorted(edit.columns().tolist(), key=lambda feature: -abs(key[feature] * direction[feature]))[:3]
     others = [one for one in data["neurons"] if not one["active"]]
     assert len(others) == 3 and not {one["feature"] for one in others} & set(edit.columns().tolist())
     for one in data["neurons"]:

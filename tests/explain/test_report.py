@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from d_running.cluster import Clustering
+from d_running.unit_test import Result
 from explain.page import ASSETS, write_page
-from explain.report import diff, report_data, write_report
+from explain.report import cluster_meanings, diff, report_data, write_report
 from explain.runs import read_run, runs_under
 from tests.explain.runs import MESSAGE, OTHER, RIGHT, WRONG, Runs
 from util.errors import UserError
@@ -148,3 +150,11 @@ def test_the_library_is_as_it_was_published() -> None:
     digest = hashlib.sha256((folder / "echarts.min.js").read_bytes()).hexdigest()
     assert digest == DIGEST
     assert {"LICENSE", "NOTICE", "LICENSE-d3"} <= {path.name for path in folder.iterdir()}
+
+
+def test_a_cluster_is_called_as_the_edit_that_is_for_it() -> None:
+    names = [f"f{number}.d" for number in range(4)]
+    briefs = ["Error: cast `a`", "Error: cast `b`", "Error: cast `b`", "Error: other"]
+    clustering = Clustering([Result(name, False, "compile", brief, 0, 1) for name, brief in zip(names, briefs)], ["0", "0", "0", "1"])
+    assert cluster_meanings(clustering) == {"0": "cast `b`", "1": "other"}
+    assert cluster_meanings(clustering, ["Error: cast `a`", "Error: elsewhere"]) == {"0": "cast `a`", "1": "other"}
