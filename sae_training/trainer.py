@@ -215,12 +215,13 @@ class LayerTrainer:
 def default_learning_rate(recipe: Recipe, d_in: int, n_features: int) -> float:
     """Adam's rate where the recipe names none.
 
-    With topk and batchtopk ``0.7 / (d_in^(1/2) n_features^(1/4))``: on what MLPs of two models (d_in 128 and 576) read and write, and 1024 to
-    4608 features, the rates with the smallest error were 1.1 to 1.6 times that; above it features die (docs/decisions.md).
+    With topk and batchtopk the smaller of ``0.9 / (d_in^(1/2) n_features^(1/4))``, near which the error is smallest, and
+    ``1.3 (k / (d_in n_features))^(1/2)``, above which features die: the less often one fires, the smaller are the steps that it bears. Found on
+    what MLPs of two models (d_in 128 and 576) read and write, with 512 to 18,432 features and k from 8 to 32 (docs/training_benchmark.md).
     """
     if not recipe.selects:
         return 1e-3
-    return 0.7 / (d_in**0.5 * n_features**0.25)
+    return min(0.9 / (d_in**0.5 * n_features**0.25), 1.3 * (recipe.k / (d_in * n_features)) ** 0.5)
 
 
 def learning_rate(recipe: Recipe, step: int, lr: float) -> float:

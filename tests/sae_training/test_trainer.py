@@ -192,9 +192,12 @@ def test_selecting_in_bfloat16_hardly_changes_what_is_selected():
     assert (outputs[0] - outputs[1]).square().sum() < 1e-2 * (outputs[0] - outputs[0].mean(0)).square().sum()
 
 
-def test_the_learning_rate_follows_the_widths():
-    rates = [LayerTrainer(Recipe(expansion_factor=e, k=2), torch.randn(9, d), torch.randn(9, d)).lr for d, e in ((4, 4), (4, 64), (16, 16))]
-    assert rates[0] == pytest.approx(0.7 / 4) and rates[1] == pytest.approx(rates[0] / 2) and rates[2] == pytest.approx(rates[1] / 2)
+def test_the_learning_rate_follows_the_widths_and_how_often_features_fire():
+    def rate(d: int, factor: int, k: int) -> float:
+        return LayerTrainer(Recipe(expansion_factor=factor, k=k), torch.randn(9, d), torch.randn(9, d)).lr
+
+    assert rate(4, 4, 16) == pytest.approx(0.9 / 4) and rate(4, 64, 16) == pytest.approx(0.9 / 8) and rate(16, 16, 16) == pytest.approx(0.9 / 16)
+    assert rate(16, 16, 1) == pytest.approx(1.3 / 64) and rate(16, 64, 1) == pytest.approx(1.3 / 128), "features that fire rarely get less"
     assert LayerTrainer(Recipe(lr=0.3, k=2), torch.randn(9, 4), torch.randn(9, 4)).lr == 0.3
 
 
