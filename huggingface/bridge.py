@@ -29,7 +29,7 @@ def bridged(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Any:
     """A ``TransformerBridge`` of ``model``, whose modules it wraps for good.
 
     Raises:
-        UserError: if the bridge does not know the model, or a transcoder stands in it; the model is left as it was.
+        UserError: if the bridge does not know the model, a transcoder stands in it, or the tokenizer is from no folder; the model is left as it was.
     """
     from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
     from transformer_lens.model_bridge import TransformerBridge
@@ -38,6 +38,11 @@ def bridged(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Any:
         raise UserError(f"TransformerLens's bridge does not know {type(model).__name__}; use the Hugging Face model itself.")
     if any(isinstance(module, Transcoder) for module in model.modules()):
         raise UserError("A transcoder stands in the model, which TransformerLens's bridge does not know; use Model.bridge, or bridge_edited.")
+    if tokenizer.bos_token is not None and "name_or_path" not in tokenizer.init_kwargs:
+        raise UserError(
+            "TransformerLens's bridge reads the tokenizer again, from where it was loaded, and this one was made in memory; "
+            "write it with save_pretrained and load it from that folder."
+        )
     name = model.config.name_or_path
     return TransformerBridge.boot_transformers(name, hf_model=model, tokenizer=tokenizer, device=model.device, dtype=model.dtype)
 

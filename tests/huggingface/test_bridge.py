@@ -60,3 +60,11 @@ def test_a_transcoder_in_the_model_is_refused_before_it_is_wrapped(model: Model)
     with pytest.raises(UserError, match=r"Model\.bridge.*bridge_edited"):
         bridged(model.model, model.tokenizer)
     assert model_digest(model.model) == digest and all(one is other for one, other in zip(modules, model.model.modules(), strict=True))
+
+
+@pytest.mark.parametrize("model", [("Llama",)], indirect=True)
+def test_a_tokenizer_that_cannot_be_read_again_is_refused_before_the_model_is_wrapped(model: Model):
+    digest = model_digest(model.model)
+    with pytest.raises(UserError, match="made in memory; write it with save_pretrained"):
+        bridged(model.model, tiny_tokenizer())
+    assert model_digest(model.model) == digest
