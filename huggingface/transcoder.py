@@ -1,19 +1,15 @@
 """A transcoder: a sparse stand-in for one MLP, and its own file format. A sparse autoencoder is one that writes where it reads."""
 
 import copy
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from util.files import write_atomically, write_json
+from util.files import DIGEST, described_digest, write_atomically, write_json
 
 
 @dataclass(frozen=True)
@@ -156,15 +152,6 @@ class Transcoder(nn.Module):
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
 TOPK_WEIGHTS_FILE = "sae.safetensors"
-DIGEST = "sha256"
-"""The configuration's entry that guards itself and the weights. Other libraries ignore it, and leave it out when they save."""
-
-
-def transcoder_digest(config: Mapping[str, Any], weights: Path) -> str:
-    """SHA-256 of a configuration, but for its own digest, and of the weights' file."""
-    settings = json.dumps({key: value for key, value in config.items() if key != DIGEST}, sort_keys=True)
-    with open(weights, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.sha256(settings.encode())).hexdigest()
 
 
 def _saelens_architecture(transcoder: Transcoder) -> str:
@@ -228,4 +215,4 @@ def save_transcoder(transcoder: Transcoder, folder: str | Path, **metadata: obje
         tensors["W_skip"] = transcoder.skip.weight
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(Path(folder) / file, lambda path: save_file(tensors, path))
-    write_json(Path(folder) / CONFIG_FILE, config | {DIGEST: transcoder_digest(config, Path(folder) / file)})
+    write_json(Path(folder) / CONFIG_FILE, config | {DIGEST: described_digest(config, Path(folder) / file)})

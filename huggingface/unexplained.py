@@ -12,17 +12,18 @@ class Unexplained:
 
     Attributes:
         tokens: number of tokens seen.
+        error: the squared error, summed over them.
     """
 
     def __init__(self) -> None:
         self.tokens = 0
-        self._error, self._squares = 0.0, 0.0
+        self.error, self._squares = 0.0, 0.0
         self._sum = torch.zeros((), dtype=torch.double)
 
     def add(self, prediction: Float[Tensor, "token width"], target: Float[Tensor, "token width"]) -> None:
         """Take a batch in."""
         target = target.double()
-        self._error += (prediction.double() - target).square().sum().item()
+        self.error += (prediction.double() - target).square().sum().item()
         self._sum = self._sum + target.sum(0).cpu()
         self._squares += target.square().sum().item()
         self.tokens += len(target)
@@ -36,4 +37,4 @@ class Unexplained:
     def fraction(self) -> float:
         """The squared error divided by that of the mean target: 0 is perfect, 1 no better than the mean; NaN if the target never varies."""
         variance = self._squares - (self._sum.square().sum() / self.tokens).item() if self.tokens else 0.0
-        return self._error / variance if variance > 0 else math.nan
+        return self.error / variance if variance > 0 else math.nan

@@ -78,8 +78,6 @@ class ActivationBuffer:
             done += taken
         self._order = torch.randperm(self._capacity, generator=self._generator)
         self._served = 0
-        if self._reader is not None:
-            self._reading = self._reader.submit(self._read_in_thread, self._capacity // 2, torch.get_num_threads())
 
     def settle(self) -> None:
         """Wait until the model is not read any more, so that it can be used for something else.
@@ -114,10 +112,18 @@ class ActivationBuffer:
         parts = self._processes.gathered([part for pair in found.values() for part in pair])
         return [dict(zip(found, zip(tensors[::2], tensors[1::2], strict=True), strict=True)) for tensors in parts]
 
-    def next_batch(self, size: int) -> dict[int, Pair]:
-        """``size`` tokens of the pool, float32: inputs and outputs of each watched layer."""
-        if self._served + size > self._capacity // 2:
+    def next_batch(self, size: int, left: int) -> dict[int, Pair]:
+        """``size`` tokens of the pool, float32: inputs and outputs of each watched layer.
+
+        Args:
+            left: batches of this size that will still be taken, this one included; no text is read ahead for more.
+        """
+        half = self._capacity // 2
+        if self._served + size > half:
             self.fill()
+        if self._reader is not None and self._reading is None and left > (half - self._served) // size:
+            # As many tokens as will have been served, since the contexts behind them may be for something else.
+            self._reading = self._reader.submit(self._read_in_thread, half // size * size, torch.get_num_threads())
         rows = self._order[self._served : self._served + size].to(self._device)
         self._served += size
         return {layer: (x[rows].float(), y[rows].float()) for layer, (x, y) in self.pool.items()}

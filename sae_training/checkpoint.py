@@ -1,6 +1,7 @@
 """The state of a training on disk: whole or not there, and safe to read."""
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,13 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as archive:
+            if (damaged := archive.testzip()) is not None:  # torch does not look at its checksums
+                raise ValueError(f"the checksum of {damaged} is another")
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or not state.keys() >= {"settings", "step", "layers", "buffer", "contexts"}:
             raise ValueError("it lacks parts of a training's state")
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"The checkpoint {path} is damaged ({first_line}); delete it or give --restart.") from error
     return state

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,8 @@ class Recipe:
             value = getattr(self, field.name)
             if type(value) in (int, float) and not value >= _LEAST.get(field.name, 0):
                 raise UserError(f"--{field.name} must be at least {_LEAST.get(field.name, 0)}, not {value}.")
+            if value == math.inf:
+                raise UserError(f"--{field.name} must be finite.")
         for name in ("lr", "jumprelu_threshold", "jumprelu_bandwidth", "decoder_init_norm"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise UserError(f"--{name} must be above 0, not {getattr(self, name)}.")
@@ -171,9 +174,11 @@ class TrainingConfig(LoadingConfig, Recipe):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the weights: all fields but those about reporting and storing."""
+        """What decides the weights: all fields but those about reporting and storing, and about where it is computed."""
         free = (
             "output_file_path",
+            "device",
+            "device_map",
             "n_checkpoints",
             "keep_checkpoints",
             "read_ahead",
@@ -303,15 +308,24 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Recipes of others under their own names; a flag that is given comes before a preset's."""
 
 
-_OF_ACTIVATIONS = {
-    "k": ("topk", "batchtopk"),
-    "revive": ("topk", "batchtopk"),
-    "l1_coefficient": ("relu", "jumprelu"),
-    "sparsity_penalty": ("jumprelu",),
-    "jumprelu_threshold": ("jumprelu",),
-    "jumprelu_bandwidth": ("jumprelu",),
+_SELECTING, _PENALIZED = ("topk", "batchtopk"), ("relu", "jumprelu")
+_BELONGS_TO: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "k": ("activation", _SELECTING),
+    "revive": ("activation", _SELECTING),
+    "encoder_dtype": ("activation", _SELECTING),
+    "l1_coefficient": ("activation", _PENALIZED),
+    "l1_warm_up_steps": ("activation", _PENALIZED),
+    "l1_decoder_norm": ("activation", _PENALIZED),
+    "sparsity_penalty": ("activation", ("jumprelu",)),
+    "jumprelu_threshold": ("activation", ("jumprelu",)),
+    "jumprelu_bandwidth": ("activation", ("jumprelu",)),
+    "tanh_scale": ("sparsity_penalty", ("tanh",)),
+    "aux_coefficient": ("revive", ("auxk",)),
+    "k_aux": ("revive", ("auxk",)),
+    "ghost_residual": ("use_ghost_grads", (True,)),
+    "lr_decay_share": ("lr_scheduler_name", ("lineardecay",)),
 }
-"""Flags that mean nothing with another activation."""
+"""Flags that mean nothing unless another one has one of these values."""
 
 
 def config_from(arguments: dict[str, Any]) -> TrainingConfig:
@@ -320,11 +334,14 @@ def config_from(arguments: dict[str, Any]) -> TrainingConfig:
     Raises:
         UserError: for values that do not fit.
     """
-    preset = PRESETS.get(arguments.pop("preset", None) or "", {})
+    preset = dict(PRESETS.get(arguments.pop("preset", None) or "", {}))
+    if arguments.get("activation") in _SELECTING:
+        preset.pop("use_ghost_grads", None)
     config = TrainingConfig(**preset | arguments)
-    for name, activations in _OF_ACTIVATIONS.items():
-        if name in arguments and config.activation not in activations:
-            raise UserError(f"--{name} belongs to --activation {' and '.join(activations)}, not {config.activation}; leave it out.")
+    for name, (other, values) in _BELONGS_TO.items():
+        if name in arguments and (found := getattr(config, other)) not in values:
+            wanted = "" if values == (True,) else f" {' and '.join(values)}, not {found}"
+            raise UserError(f"--{name} belongs to --{other}{wanted}; leave it out.")
     return config
 
 

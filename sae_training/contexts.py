@@ -74,6 +74,8 @@ class ContextStream:
         Raises:
             UserError: if the model cannot have been meant.
         """
+        if None in ids:
+            raise UserError(f"{self._texts.name} has a null among the token ids in its column {self._texts.column}; leave that row out.")
         if min(ids) < 0 or max(ids) >= len(self._tokenizer):
             raise UserError(
                 f"{self._texts.name} holds the token {min(ids) if min(ids) < 0 else max(ids)}, but the model's vocabulary has "

@@ -21,6 +21,7 @@ from util.errors import CheckpointError
 from util.files import write_atomically
 
 if TYPE_CHECKING:
+    from util.texts import Texts
     from util.tracking import RunTracker
 
 FOLDER = "cross_layer"
@@ -38,10 +39,15 @@ class CrossLayerTraining(Training):
     """
 
     def __init__(
-        self, config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, processes: Processes | None = None
+        self,
+        config: TrainingConfig,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        processes: Processes | None = None,
+        texts: "Texts | None" = None,
     ) -> None:
         self._language_model = model
-        super().__init__(config, model, tokenizer, processes)
+        super().__init__(config, model, tokenizer, processes, texts)
 
     def _make_trainers(self, saved: dict[int, dict[str, Any]] | None) -> None:
         self.trainer = CrossLayerTrainer(self.config, [self.buffer.pool[layer] for layer in self.sites], processes=self.processes)
@@ -54,7 +60,7 @@ class CrossLayerTraining(Training):
         return {ALL_LAYERS: self.trainer.state()}
 
     def _train_step(self, report: bool) -> dict[str, float]:
-        batch = self.buffer.next_batch(self.config.train_batch_size)
+        batch = self.buffer.next_batch(self.config.train_batch_size, self.config.steps - self.step)
         return self.trainer.train_step([batch[layer] for layer in self.sites], report)
 
     def export(self, tracker: "RunTracker | None" = None) -> None:

@@ -61,6 +61,8 @@ class FitMeter:
             UserError: if the target never varies.
         """
         fraction = self._unexplained.fraction
+        if not math.isfinite(self._unexplained.error):
+            raise UserError("The transcoder's output, or the MLP's, is not finite; train again with a smaller --lr or with --dtype float32.")
         if math.isnan(fraction):
             raise UserError("The MLP writes the same for every token of the evaluation, so there is nothing to explain; give other texts.")
         return fraction
@@ -87,7 +89,7 @@ class Evaluation:
         ce_loss_with_sae: the same with the transcoder in the place of the MLP.
         ce_loss_with_ablation: the same with the MLP's mean output in its place.
         loss_recovered: the share of the loss between ablation and model that the transcoder wins back; 1 is as good as the MLP;
-            None if the ablation changes nothing. Transcoder and mean stand in at every token, a context's first one included; those of an
+            None unless the ablation makes it worse. Transcoder and mean stand in at every token, a context's first one included; those of an
             autoencoder only where it was trained.
     """
 
@@ -177,7 +179,7 @@ def evaluate(
                 tokens += len(x)
         frequency = fired.double() / tokens
         dead = int(((fired == 0) | (frequency < dead_feature_threshold)).sum())
-        recovered = (ablated - spliced) / (ablated - clean) if ablated != clean else None
+        recovered = (ablated - spliced) / (ablated - clean) if ablated > clean else None
         figures = Evaluation(meter.fvu, meter.l0, dead, len(frequency), meter.tokens, tokens, clean, spliced, ablated, recovered)
         results[layer] = figures, frequency
     return results

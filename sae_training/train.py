@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shutil
 import sys
 import time
 from contextlib import nullcontext
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from sae_training.evaluation import Evaluation
     from sae_training.processes import Processes
     from sae_training.trainer import LayerTrainer
+    from util.texts import Texts
     from util.tracking import RunTracker
 
 logger = logging.getLogger(__name__)
@@ -44,18 +47,46 @@ def by_layer(figures: dict[int, dict[str, float]]) -> dict[str, float]:
     return {f"layer_{layer}/{name}": value for layer, found in figures.items() for name, value in found.items()}
 
 
+def texts_of(config: TrainingConfig) -> Texts:
+    """The texts to train and to evaluate on.
+
+    Raises:
+        UserError: as ``Texts``.
+    """
+    from util.texts import Texts
+
+    return Texts(
+        config.dataset,
+        config.text_column,
+        split=config.dataset_split,
+        configuration=config.dataset_configuration,
+        shuffle=config.shuffle_buffer,
+        seed=config.seed,
+        tokenized=True,
+    )
+
+
 class Training:
     """One run: the model, the stream of its activations, and a trainer for each layer.
 
+    Args:
+        texts: those of ``config``, where they are open already.
+
     Raises:
-        UserError: for a layer, hook point or text column that is not there, or too few texts.
+        UserError: for a layer, hook point or text column that is not there, too few texts, or contexts longer than the model's.
         CheckpointError: for a checkpoint that is damaged or of another training.
     """
 
     def __init__(
-        self, config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, processes: Processes | None = None
+        self,
+        config: TrainingConfig,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        processes: Processes | None = None,
+        texts: Texts | None = None,
     ) -> None:
         from huggingface.architectures import layers_of
+        from huggingface.context import context_length
         from huggingface.sites import encoded_point, resolve
         from huggingface.transcoder import Sites
         from sae_training.buffer import ActivationBuffer
@@ -63,13 +94,14 @@ class Training:
         from sae_training.contexts import ContextStream
         from sae_training.hooked_model import hook_model
         from sae_training.processes import Processes
-        from util.texts import Texts
 
         self.config, self.tokenizer, self.device = config, tokenizer, model.device
         self.processes = processes or Processes()
         for name in ("train_batch_size", "store_batch_size"):
             if getattr(config, name) < self.processes.count:
                 raise UserError(f"--{name} {getattr(config, name)} is less than the {self.processes.count} processes, who could not share it.")
+        if (limit := context_length(model)) is not None and config.context_size > limit:
+            raise UserError(f"--context_size {config.context_size} is more than this {type(model).__name__} reads; give at most {limit}.")
         layers = list(range(len(layers_of(model)))) if config.cross_layer else sorted(config.layer_num)
         self.figures: dict[int, Evaluation] = {}
         self.sites = {layer: Sites(config.site(config.hook_point, layer), config.site(config.out_hook_point, layer)) for layer in layers}
@@ -83,15 +115,7 @@ class Training:
             (encoded_point if config.autoencoder else resolve)(sites, model, layer)
         # The bridge would wrap the modules of a model that is evaluated with all its MLPs replaced.
         self.model = hook_model(config.MODEL_NAME, model, tokenizer, self.sites, "plain" if config.cross_layer else config.hooks)
-        texts = Texts(
-            config.dataset,
-            config.text_column,
-            split=config.dataset_split,
-            configuration=config.dataset_configuration,
-            shuffle=config.shuffle_buffer,
-            seed=config.seed,
-            tokenized=True,
-        )
+        texts = texts or texts_of(config)
         held_out = ContextStream(texts, tokenizer, config.context_size, config.separate_texts)
         self.evaluation_contexts = [next(held_out) for _ in range(config.n_evaluation_contexts)]
         if held_out.passes:
@@ -181,7 +205,7 @@ class Training:
         return time.perf_counter() - started
 
     def _train_step(self, report: bool) -> dict[str, float]:
-        batch = self.buffer.next_batch(self.config.train_batch_size)
+        batch = self.buffer.next_batch(self.config.train_batch_size, self.config.steps - self.step)
         return by_layer({layer: self.trainers[layer].train_step(*pair, report=report) for layer, pair in batch.items()})
 
     def _finetune_step(self, report: bool) -> dict[str, float]:
@@ -258,9 +282,12 @@ def train(config: TrainingConfig) -> dict[int, Evaluation]:
         UserError: for anything that the user can mend.
     """
     from sae_training.processes import Processes, join_processes
+    from util.hub import check_repository
 
     device = join_processes() or config.device
     processes = Processes()
+    if config.push_to_hub:
+        check_repository(config.push_to_hub, "--push_to_hub")
     with locked(config.output) if processes.first else nullcontext():
         figures = _finished(config)
         if figures is None:
@@ -299,14 +326,17 @@ def _train(config: TrainingConfig, device: str, processes: Processes) -> dict[in
     from util.seeds import set_seed
 
     set_seed(config.seed)
+    texts = texts_of(config)  # before the model, which takes longer to come than a wrong name to be found
     model, tokenizer = load_model_and_tokenizer(config.MODEL_NAME, device, config.dtype, config.device_map, config.trust_remote_code)
     kind = Training
     if config.cross_layer:
         from sae_training.cross_layer_training import CrossLayerTraining as kind
-    training = kind(config, model.requires_grad_(False), tokenizer, processes)
+    training = kind(config, model.requires_grad_(False), tokenizer, processes, texts)
     writes = processes.first
     if writes:
         (config.output / "metrics.json").unlink(missing_ok=True)  # which stands for a training that has ended
+        if config.restart:
+            _remove_transcoders(config.output)
         write_json(config.output / "run.json", asdict(config))
     first = training.step
     seconds = training.run()
@@ -319,6 +349,13 @@ def _train(config: TrainingConfig, device: str, processes: Processes) -> dict[in
         (config.output / CHECKPOINT_FILE).unlink(missing_ok=True)
     processes.wait()
     return training.figures
+
+
+def _remove_transcoders(output: Path) -> None:
+    """Remove what an earlier training left in its folder, which may have had other layers, checkpoints and files."""
+    for folder in output.iterdir():
+        if re.fullmatch(r"layer_\d+|step_\d+|cross_layer", folder.name) and folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def push(config: TrainingConfig, repository: str) -> None:

@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import functools
+import hashlib
 import io
 import json
 import os
@@ -10,7 +11,7 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ ROOT = Path(__file__).parent.parent
 
 TEMPORARY = ".part"
 """Ends the names of what is not yet whole."""
+
+DIGEST = "sha256"
+"""The entry of a description that guards itself and the file that it describes. Other libraries ignore it, and leave it out when they save."""
 
 _LOCK = "lock"
 _FOREIGN_SECONDS = 86_400
@@ -169,6 +173,13 @@ def write_csv(path: str | Path, fields: list[str], rows: Iterable[dict[str, Any]
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def described_digest(description: Mapping[str, Any], file: Path) -> str:
+    """SHA-256 of a description, but for its own digest, and of the file that it describes."""
+    text = json.dumps({key: value for key, value in description.items() if key != DIGEST}, sort_keys=True)
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.sha256(text.encode())).hexdigest()
 
 
 def read_json(path: str | Path, what: str) -> Any:

@@ -45,3 +45,18 @@ def check_on_hub(name: str, kind: Literal["model", "dataset"], flag: str) -> Non
             f"{flag} {name}: there is {folder} {constants.ENDPOINT} does not answer ({' '.join(str(error).split())[:200]}); check the network, or "
             "give a local folder (with HF_HUB_OFFLINE=1 the cache alone is asked)."
         ) from error
+
+
+def check_repository(name: str, flag: str) -> None:
+    """See that ``name`` can be that of a repository, before there is anything to upload.
+
+    Raises:
+        UserError: if it cannot.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # which is documented there
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise UserError(f"{flag} {name} is no name on the hub, which are OWNER/NAME; correct it.") from error

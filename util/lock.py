@@ -62,6 +62,8 @@ def locked(folder: Path, wait: bool = False, work: str = "") -> Iterator[None]:
             f"{folder} is in use by {_holder(path)}; wait for that to end, or name another folder. Two at once would do the same work twice."
         ) from error
     except OSError as error:
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file; name a folder.") from error
         raise UserError(f"Cannot lock {path}: {error.strerror}; name a folder that you may write to.") from error
     try:
         yield

@@ -17,7 +17,7 @@ TEXT_COLUMNS = ("text", "content", "code", "prompt")
 BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
 TOKEN_COLUMNS = ("input_ids", "tokens")
-"""Where token ids are looked for in a dataset that has no texts."""
+"""Where token ids are looked for behind those."""
 
 PEEK = 100
 """Rows that are looked at to learn which columns hold texts; in the first one they may be empty."""
@@ -29,7 +29,8 @@ class Texts:
     Args:
         name: a .txt (texts separated by empty lines), .jsonl, .csv or .parquet file, several of one kind, a folder of such files, or a
             dataset on the hub, which is streamed.
-        column: the column of the texts; None takes the first of ``TEXT_COLUMNS`` that is there, or else the first with strings.
+        column: the column of the texts; None takes the first of ``TEXT_COLUMNS``, or of ``TOKEN_COLUMNS``, that is there, or else the first
+            with strings.
         flag: what the user names the dataset with, for messages.
         split: of a dataset on the hub or in a folder.
         configuration: of a dataset on the hub that has several.
@@ -57,6 +58,8 @@ class Texts:
         self.name, self._flag, self._shuffle, self._seed = " ".join(names), flag, shuffle, seed
         self._arguments = {"split": split} | _arguments(names, flag)
         if configuration is not None:
+            if "data_files" in self._arguments:
+                raise UserError(f"{self.name} has no configurations; leave out {flag}_configuration {configuration}.")
             self._arguments["name"] = configuration
         rows = list(itertools.islice(self._rows(0), PEEK))
         if not rows:
@@ -67,7 +70,7 @@ class Texts:
             raise UserError(
                 f"{self.name} has no column of texts {column}; its columns of texts are {', '.join(texts + ids) or 'none'}: name one of them."
             )
-        known = [key for key in (*TEXT_COLUMNS, *(() if texts else TOKEN_COLUMNS)) if key in texts + ids]
+        known = [key for key in (*TEXT_COLUMNS, *TOKEN_COLUMNS) if key in texts + ids]
         if column is None and not known and not texts:
             raise UserError(f"{self.name} has no column of texts; its columns are {', '.join(rows[0])}: give another {flag}.")
         self.column = column or (known or texts)[0]
@@ -86,8 +89,9 @@ class Texts:
             yield from rows.skip(first)
         except Exception as error:
             # The library raises errors of many kinds, its own, pyarrow's and the network's.
-            first_line = str(error).strip().partition("\n")[0]
-            raise UserError(f"Cannot read the dataset {self.name} ({first_line}); give another {self._flag}, one that you can reach.") from error
+            first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+            way = f"another {self._flag}_split" if "split" in first_line else f"another {self._flag}, one that you can reach"
+            raise UserError(f"Cannot read the dataset {self.name} ({first_line}); give {way}.") from error
 
     def read(self, first: int = 0) -> Iterator[Any]:
         """The texts from row ``first`` on, str, or lists of int where they are token ids; empty ones are given as they are, so that rows can
@@ -106,6 +110,8 @@ def _arguments(names: Sequence[str], flag: str) -> dict[str, Any]:
         is_file = path.suffix in BUILDERS or name.startswith((".", "/", "~")) or path.is_file() or len(names) > 1
         if is_file and not path.exists():
             raise UserError(f"There is no file {name}; give texts with {flag}.")
+        if path.is_file() and not path.stat().st_size:
+            raise UserError(f"{name} is empty; give another {flag}.")
         if path.suffix not in BUILDERS and (path.is_file() or len(names) > 1):
             raise UserError(f"{name} is no file of texts; {flag} takes files ({', '.join(BUILDERS)}), one folder or one name on the hub.")
         if not path.exists():

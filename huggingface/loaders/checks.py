@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from huggingface.transcoder import DIGEST, Sites, transcoder_digest
+from huggingface.transcoder import Sites
 from util.errors import CheckpointError
+from util.files import DIGEST, described_digest
 
 CONFIG_BYTES = 2**20
 """A longer configuration file is refused before it is read: parsing takes a hundred times its size."""
@@ -191,7 +192,7 @@ def check_digest(path: Path, config: Mapping[str, Any], weights: Path) -> None:
         CheckpointError: naming both files.
     """
     saved = config.get(DIGEST)
-    if saved is not None and saved != transcoder_digest(config, regular_file(weights)):
+    if saved is not None and saved != described_digest(config, regular_file(weights)):
         raise CheckpointError(
             f"{path} and {weights.name} are not as they were saved: bits have changed, or they are of two transcoders; fetch or save them "
             f"again, or remove {DIGEST} from {path.name} if you changed them on purpose."

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from huggingface.loaders import load_transcoder
-from huggingface.transcoder import CONFIG_FILE, DIGEST
+from huggingface.transcoder import CONFIG_FILE
 from tests.huggingface.damage import BY_SUFFIX, CHECKPOINTS, OURS, copy_of, damaged, flip_bits, outcome
 from util.errors import CheckpointError
+from util.files import DIGEST
 
 SEEDS_OF_ONE_TEST = 15
 

@@ -16,7 +16,7 @@ from huggingface.transcoder import JumpReLU, TopK
 from huggingface.transcoder_adapter import splice_transcoder
 from sae_training import train as train_module
 from sae_training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
-from sae_training.config import TrainingConfig, config_from
+from sae_training.config import TrainingConfig, config_from, differences
 from sae_training.contexts import ContextStream
 from sae_training.evaluation import evaluate
 from sae_training.train import Training, train
@@ -157,8 +157,10 @@ def test_where_an_autoencoder_is_left_out_the_model_is_itself(settings, model_fo
     assert figures[True].ce_loss_with_sae != pytest.approx(figures[True].ce_loss_without_sae)
 
 
-def test_reading_ahead_changes_no_bit(settings):
-    runs = [settings(str(ahead), read_ahead=ahead, n_checkpoints=6) for ahead in (False, True)]
+@pytest.mark.parametrize("finetuning_tokens", [0, 3 * 4 * 16])
+def test_reading_ahead_changes_no_bit(settings, finetuning_tokens):
+    changes = {"n_checkpoints": 6, "finetuning_tokens": finetuning_tokens, "n_batches_in_buffer": 5}
+    runs = [settings(str(ahead), read_ahead=ahead, **changes) for ahead in (False, True)]
     for config in runs:
         train(config)
     for layer, tensors in weights(runs[0]).items():
@@ -259,11 +261,13 @@ def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
     numbers.write_text('{"n": 1}\n')
     cases = {
         "no layer 9": {"layer_num": [9]},
+        "--context_size 4000 is more than this LlamaForCausalLM reads; give at most 2048": {"context_size": 4000},
+        "--push_to_hub not a name is no name on the hub": {"push_to_hub": "not a name"},
         "no column of texts source": {"text_column": "source"},
         "has no column of texts; its columns are n": {"dataset": [str(numbers)]},
         "There is no file": {"dataset": ["missing.jsonl"]},
         "only 9 tokens, less than one context of 16": {"dataset": [str(short)], "n_evaluation_contexts": 1},
-        "behind the 118 texts": {"n_evaluation_contexts": 118, "separate_texts": True, "context_size": 4000},
+        "behind the 118 texts": {"n_evaluation_contexts": 118, "separate_texts": True, "context_size": 2000},
         "more than the 32 features": {"k": 33, "expansion_factor": 1},
         "reads blocks.1.ln7, which is none of the inputs of an MLP": {"hook_point": "ln7", "layer_num": [1]},
         "reads blocks.1.hook_k and writes blocks.1.hook_k, which": {"hook_point": "hook_k", "out_hook_point": "hook_k", "layer_num": [1]},
@@ -287,6 +291,7 @@ def test_mistakes_get_one_sentence(settings, texts_file, tmp_path):
         "more than half of the buffer": {"train_batch_size": 1000},
         "names a layer twice": {"layer_num": [1, 1]},
         "is not in --layer_num": {"hook_point": "blocks.8.mlp.hook_in"},
+        "--lr must be finite": {"lr": float("inf")},
     }.items():
         with pytest.raises(UserError, match=text):
             settings(**changes)
@@ -333,6 +338,12 @@ def test_checkpoints_of_others_are_refused(settings, model_folder, tmp_path):
     state["layers"][1]["transcoder"]["W_enc"] = torch.zeros(128, 64)
     save_checkpoint(config.output, state)
     with pytest.raises(UserError, match=r"W_enc in the checkpoint of layer 1 has shape \[128, 64\].*\[128, 32\]"):
+        train(config)
+    save_checkpoint(config.output, load_checkpoint(config.output) | {"step": 1})
+    flipped = bytearray(path.read_bytes())
+    flipped[len(flipped) // 2] ^= 0x40
+    path.write_bytes(flipped)
+    with pytest.raises(UserError, match="is damaged .the checksum of"):
         train(config)
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(UserError, match="is damaged"):
@@ -389,4 +400,27 @@ def test_a_flag_of_another_activation_is_refused():
         config_from(common | {"activation": "relu", "k": 16})
     with pytest.raises(UserError, match="--l1_coefficient belongs to --activation relu and jumprelu, not topk"):
         config_from(common | {"l1_coefficient": 0.1})
+    for name, value, text in (
+        ("tanh_scale", 9.0, "--sparsity_penalty tanh, not l0"),
+        ("k_aux", 5, "--revive auxk, not bias"),
+        ("ghost_residual", "input", "--use_ghost_grads; leave it out"),
+        ("lr_decay_share", 0.1, "--lr_scheduler_name lineardecay, not constantwithwarmup"),
+    ):
+        others = {"lr_scheduler_name": "constantwithwarmup"} if name == "lr_decay_share" else {}
+        with pytest.raises(UserError, match=f"--{name} belongs to {text}"):
+            config_from(common | others | {name: value})
     assert config_from(common | {"preset": "transcoder_circuits"}).activation == "relu"
+    assert not config_from(common | {"preset": "transcoder_circuits", "activation": "topk"}).use_ghost_grads
+
+
+def test_a_training_begun_again_leaves_nothing_of_the_last(settings):
+    config = settings(keep_checkpoints=True)
+    train(config)
+    (config.output / "layer_notes").mkdir()
+    train(settings(layer_num=[1], activation="relu", restart=True))
+    assert sorted(path.name for path in config.output.iterdir() if path.is_dir()) == ["layer_1", "layer_notes"]
+    assert sorted(path.name for path in (config.output / "layer_1").glob("sae*")) == ["sae_weights.safetensors"]
+
+
+def test_a_checkpoint_goes_on_on_another_device(settings):
+    assert differences(settings().settings, settings(device="auto", device_map="auto")) == []

@@ -46,7 +46,7 @@ def test_a_split_is_named(tmp_path):
     write(tmp_path / "train.jsonl", ["int a;"])
     write(tmp_path / "validation.jsonl", ["int b;"])
     assert list(Texts(str(tmp_path)).read()) == ["int a;"] and list(Texts(str(tmp_path), split="validation").read()) == ["int b;"]
-    with pytest.raises(UserError, match="Cannot read the dataset"):
+    with pytest.raises(UserError, match="Cannot read the dataset.*give another --dataset_split"):
         Texts(str(tmp_path), split="test")
 
 
@@ -64,3 +64,26 @@ def test_token_ids_give_the_contexts_of_their_texts(parts, tmp_path):
     pandas.DataFrame({"tokens": [[1, 10**6]]}).to_parquet(path)
     with pytest.raises(UserError, match="holds the token 1000000, but the model's vocabulary has"):
         next(ContextStream(Texts(str(path), tokenized=True), tokenizer, 2, True))
+
+
+def test_token_ids_are_not_passed_over_for_what_else_a_row_says(parts, tmp_path):
+    """A dataset's own notes, such as where a row comes from, are no texts to train on."""
+    tokenizer, path = tiny_tokenizer(), tmp_path / "ids.jsonl"
+    rows = [{"source": "https://example.org", "input_ids": encode(tokenizer, text).ids} for text in Texts(parts).read()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    texts = Texts(str(path), tokenized=True)
+    assert texts.column == "input_ids" and list(texts.read()) == [row["input_ids"] for row in rows]
+    path.write_text("".join(json.dumps(row | {"text": "int a;"}) + "\n" for row in rows))
+    assert Texts(str(path), tokenized=True).column == "text"
+    path.write_text('{"input_ids": [1, 2]}\n{"input_ids": [1, null, 5]}\n')
+    stream = ContextStream(Texts(str(path), tokenized=True), tokenizer, 2, True)
+    with pytest.raises(UserError, match="a null among the token ids in its column input_ids"):
+        list(zip(stream, range(2), strict=False))
+
+
+def test_what_belongs_to_no_file_or_is_not_there_is_refused(parts, tmp_path):
+    with pytest.raises(UserError, match="has no configurations; leave out --dataset_configuration small"):
+        Texts(parts, configuration="small")
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(UserError, match="empty.jsonl is empty; give another --dataset"):
+        Texts(str(tmp_path / "empty.jsonl"))

@@ -109,6 +109,9 @@ def test_an_edited_model_is_saved_again_and_bridged(base, monkeypatch, kind, ful
                 AutoModelForCausalLM.from_pretrained(base / folder)
             with pytest.raises(UserError, match="not empty"):
                 model.save_pretrained(base / folder)
+            model.save_pretrained(base / f"{folder}_shards", max_shard_size="30KB")  # push_to_hub gives a size
+            assert len(list((base / f"{folder}_shards/model_without_transcoder").glob("*.safetensors"))) > 1
+            assert torch.equal(logits(load_edited(base / f"{folder}_shards", device="cpu")[0]), logits(model))
             for options in ({"state_dict": {}}, {"push_to_hub": True}):
                 with pytest.raises(UserError, match=f"without {next(iter(options))}"):
                     model.save_pretrained(base / "new", **options)

@@ -83,6 +83,9 @@ def test_a_merged_update_of_an_earlier_version_adds_up_as_it_did_and_takes_nothi
     tensors = load_file(tmp_path / "old.safetensors")
     del tensors["keys"]
     save_file(tensors, tmp_path / "old.safetensors")
+    description = json.loads((tmp_path / "old.json").read_text())
+    del description["sha256"]
+    (tmp_path / "old.json").write_text(json.dumps(description))
     old, weight = MergedUpdate.load(tmp_path / "old"), decoder_weight(down_projection(MODEL, LAYER))
     before = weight.clone()
     with applied(MODEL, [old]):

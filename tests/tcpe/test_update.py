@@ -1,6 +1,7 @@
 """What part of an update is applied, several at once, how small it is on disk, and to what it may not be applied."""
 
 import copy
+import json
 from dataclasses import replace
 
 import pytest
@@ -115,6 +116,23 @@ def test_a_merged_update_comes_back_equal(tmp_path):
     assert torch.equal(again.left, merged.left) and torch.equal(again.right, merged.right) and again.details == merged.details
     with pytest.raises(CheckpointError, match="not whole"):
         RankOneUpdate.load(tmp_path / "merged")
+
+
+def test_changed_bits_of_an_update_are_seen(tmp_path):
+    update, file, description = random_update(tiny_model()), tmp_path / "update.safetensors", tmp_path / "update.json"
+    update.save(tmp_path / "update")
+    saved = file.read_bytes()
+    file.write_bytes(saved[:-3] + bytes([saved[-3] ^ 0x40]) + saved[-2:])
+    with pytest.raises(CheckpointError, match="not as they were saved"):
+        RankOneUpdate.load(tmp_path / "update")
+    file.write_bytes(saved)
+    assert torch.equal(RankOneUpdate.load(tmp_path / "update").key, update.key)
+    other = json.loads(description.read_text()) | {"layer": LAYER + 1}
+    description.write_text(json.dumps(other))
+    with pytest.raises(CheckpointError, match="remove sha256 from the .json"):
+        RankOneUpdate.load(tmp_path / "update")
+    description.write_text(json.dumps({key: value for key, value in other.items() if key != "sha256"}))
+    assert RankOneUpdate.load(tmp_path / "update").layer == LAYER + 1
 
 
 @pytest.mark.parametrize("family", CONFIGS)
