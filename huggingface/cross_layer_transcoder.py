@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, linear
 
 from huggingface.transcoder import CONFIG_FILE, JumpReLU, Sites, TopK, Transcoder
-from util.files import DIGEST, described_digest, write_atomically, write_json
+from util.files import write_atomically, write_description
 
 WEIGHTS_FILE = "cross_layer.safetensors"
 MODEL_KIND = "cross_layer_transcoder"
@@ -200,4 +200,4 @@ def save_cross_layer(transcoder: CrossLayerTranscoder, folder: str | Path, **met
         "metadata": json.loads(json.dumps(transcoder.metadata | metadata)),
     }
     write_atomically(Path(folder) / WEIGHTS_FILE, lambda path: save_file(tensors, path))
-    write_json(Path(folder) / CONFIG_FILE, config | {DIGEST: described_digest(config, Path(folder) / WEIGHTS_FILE)})
+    write_description(Path(folder) / CONFIG_FILE, config, Path(folder) / WEIGHTS_FILE)

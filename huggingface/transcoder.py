@@ -9,7 +9,7 @@ from jaxtyping import Float
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from util.files import DIGEST, described_digest, write_atomically, write_json
+from util.files import write_atomically, write_description
 
 
 @dataclass(frozen=True)
@@ -215,4 +215,4 @@ def save_transcoder(transcoder: Transcoder, folder: str | Path, **metadata: obje
         tensors["W_skip"] = transcoder.skip.weight
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(Path(folder) / file, lambda path: save_file(tensors, path))
-    write_json(Path(folder) / CONFIG_FILE, config | {DIGEST: described_digest(config, Path(folder) / file)})
+    write_description(Path(folder) / CONFIG_FILE, config, Path(folder) / file)

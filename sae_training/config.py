@@ -12,6 +12,9 @@ from huggingface.config import LoadingConfig
 from util.errors import UserError
 from util.flags import check_choices, flag
 
+_SELECTING, _PENALIZED = ("topk", "batchtopk"), ("relu", "jumprelu")
+"""Activations that select the largest pre-activations, and those that a penalty makes sparse."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -76,7 +79,7 @@ class Recipe:
     @property
     def selects(self) -> bool:
         """Whether the largest pre-activations are selected, so that no penalty is needed."""
-        return self.activation in ("topk", "batchtopk")
+        return self.activation in _SELECTING
 
     @property
     def steps(self) -> int:
@@ -95,7 +98,7 @@ class Recipe:
             if type(value) in (int, float) and not value >= _LEAST.get(field.name, 0):
                 raise UserError(f"--{field.name} must be at least {_LEAST.get(field.name, 0)}, not {value}.")
             if value == math.inf:
-                raise UserError(f"--{field.name} must be finite.")
+                raise UserError(f"--{field.name} must be finite, not {value}.")
         for name in ("lr", "jumprelu_threshold", "jumprelu_bandwidth", "decoder_init_norm"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise UserError(f"--{name} must be above 0, not {getattr(self, name)}.")
@@ -308,7 +311,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Recipes of others under their own names; a flag that is given comes before a preset's."""
 
 
-_SELECTING, _PENALIZED = ("topk", "batchtopk"), ("relu", "jumprelu")
 _BELONGS_TO: dict[str, tuple[str, tuple[Any, ...]]] = {
     "k": ("activation", _SELECTING),
     "revive": ("activation", _SELECTING),
@@ -335,7 +337,7 @@ def config_from(arguments: dict[str, Any]) -> TrainingConfig:
         UserError: for values that do not fit.
     """
     preset = dict(PRESETS.get(arguments.pop("preset", None) or "", {}))
-    if arguments.get("activation") in _SELECTING:
+    if arguments.get("activation") in _SELECTING:  # of the preset's switches the one that would be refused there
         preset.pop("use_ghost_grads", None)
     config = TrainingConfig(**preset | arguments)
     for name, (other, values) in _BELONGS_TO.items():
@@ -346,6 +348,7 @@ def config_from(arguments: dict[str, Any]) -> TrainingConfig:
 
 
 def differences(saved: dict[str, Any], config: TrainingConfig) -> list[str]:
-    """Where the settings of a saved training are not those of ``config``, one text each."""
+    """Where the settings of a saved training are not those of ``config``, one text each; ``saved`` may have fields that decide nothing."""
     now = json.loads(json.dumps(config.settings))
-    return [f"--{name} {saved.get(name)} (now {now.get(name)})" for name in sorted(saved | now) if saved.get(name) != now.get(name)]
+    names = (saved | now).keys() - (dataclasses.asdict(config).keys() - now.keys())
+    return [f"--{name} {saved.get(name)} (now {now.get(name)})" for name in sorted(names) if saved.get(name) != now.get(name)]

@@ -19,9 +19,9 @@ from sae_training.processes import Processes
 from sae_training.train import Training, by_layer
 from util.errors import CheckpointError
 from util.files import write_atomically
+from util.texts import Texts
 
 if TYPE_CHECKING:
-    from util.texts import Texts
     from util.tracking import RunTracker
 
 FOLDER = "cross_layer"
@@ -43,11 +43,11 @@ class CrossLayerTraining(Training):
         config: TrainingConfig,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerFast,
+        texts: Texts,
         processes: Processes | None = None,
-        texts: "Texts | None" = None,
     ) -> None:
         self._language_model = model
-        super().__init__(config, model, tokenizer, processes, texts)
+        super().__init__(config, model, tokenizer, texts, processes)
 
     def _make_trainers(self, saved: dict[int, dict[str, Any]] | None) -> None:
         self.trainer = CrossLayerTrainer(self.config, [self.buffer.pool[layer] for layer in self.sites], processes=self.processes)

@@ -58,7 +58,7 @@ class FitMeter:
         """The squared error divided by that of the mean target: the fraction of variance unexplained.
 
         Raises:
-            UserError: if the target never varies.
+            UserError: if the target never varies, or prediction or target is not finite.
         """
         fraction = self._unexplained.fraction
         if not math.isfinite(self._unexplained.error):

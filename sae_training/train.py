@@ -70,10 +70,10 @@ class Training:
     """One run: the model, the stream of its activations, and a trainer for each layer.
 
     Args:
-        texts: those of ``config``, where they are open already.
+        texts: those of ``config``, as ``texts_of`` opens them.
 
     Raises:
-        UserError: for a layer, hook point or text column that is not there, too few texts, or contexts longer than the model's.
+        UserError: for a layer or hook point that is not there, too few texts, or contexts longer than the model's.
         CheckpointError: for a checkpoint that is damaged or of another training.
     """
 
@@ -82,8 +82,8 @@ class Training:
         config: TrainingConfig,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerFast,
+        texts: Texts,
         processes: Processes | None = None,
-        texts: Texts | None = None,
     ) -> None:
         from huggingface.architectures import layers_of
         from huggingface.context import context_length
@@ -115,7 +115,6 @@ class Training:
             (encoded_point if config.autoencoder else resolve)(sites, model, layer)
         # The bridge would wrap the modules of a model that is evaluated with all its MLPs replaced.
         self.model = hook_model(config.MODEL_NAME, model, tokenizer, self.sites, "plain" if config.cross_layer else config.hooks)
-        texts = texts or texts_of(config)
         held_out = ContextStream(texts, tokenizer, config.context_size, config.separate_texts)
         self.evaluation_contexts = [next(held_out) for _ in range(config.n_evaluation_contexts)]
         if held_out.passes:
@@ -311,8 +310,7 @@ def _finished(config: TrainingConfig) -> dict[int, Evaluation] | None:
     metrics, run = config.output / "metrics.json", config.output / "run.json"
     if config.restart or (config.output / CHECKPOINT_FILE).exists() or not (metrics.exists() and run.exists()):
         return None
-    made = {name: value for name, value in read_json(run, "the training's settings").items() if name in config.settings}
-    if changes := differences(made, config):
+    if changes := differences(read_json(run, "the training's settings"), config):
         raise CheckpointError(
             f"{config.output} holds a training made with {', '.join(changes)}; give the same, --restart or another --output_file_path."
         )
@@ -331,11 +329,11 @@ def _train(config: TrainingConfig, device: str, processes: Processes) -> dict[in
     kind = Training
     if config.cross_layer:
         from sae_training.cross_layer_training import CrossLayerTraining as kind
-    training = kind(config, model.requires_grad_(False), tokenizer, processes, texts)
+    training = kind(config, model.requires_grad_(False), tokenizer, texts, processes)
     writes = processes.first
     if writes:
         (config.output / "metrics.json").unlink(missing_ok=True)  # which stands for a training that has ended
-        if config.restart:
+        if config.restart and (config.output / "run.json").exists():  # without it a folder is none of ours
             _remove_transcoders(config.output)
         write_json(config.output / "run.json", asdict(config))
     first = training.step

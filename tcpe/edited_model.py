@@ -135,7 +135,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def _write_with_transcoder(
-    folder: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", transcoder: "Transcoder", description: dict[str, Any], **shards: Any
+    folder: Path, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", transcoder: "Transcoder", description: dict[str, Any], **sizes: Any
 ) -> None:
     """Write ``model``, its own modules in place, and an edited transcoder for it; by the configuration above, transformers refuses both."""
     from huggingface.transcoder import save_transcoder
@@ -143,7 +143,7 @@ def _write_with_transcoder(
     layer = description["layer_num"]
     description = description | {"MODEL_NAME": BASE, "TC_layer_file": f"transcoder_layer_{layer}", "TC_sites": []}
     save_transcoder(transcoder, folder / description["TC_layer_file"], hook_layer=layer)
-    model.save_pretrained(folder / BASE, **shards)
+    model.save_pretrained(folder / BASE, **sizes)
     tokenizer.save_pretrained(folder / BASE)
     kind = f"{model.config.model_type} with an edited transcoder in the place of the MLP of layer {layer}, for tcpe.edits.load_edited"
     write_json(folder / "config.json", {"model_type": kind})
@@ -228,13 +228,15 @@ def _put(model: "PreTrainedModel", layer: int, modules: "dict[str, nn.Module]") 
     return there
 
 
-def _save_pretrained(model: "PreTrainedModel", save_directory: str | Path, **options: Any) -> None:
+def _save_pretrained(model: "PreTrainedModel", save_directory: str | Path, *, max_shard_size: int | str = "50GB", **options: Any) -> None:
     """``save_pretrained`` of a loaded model with a transcoder: a whole folder for ``load_edited``.
 
+    Args:
+        max_shard_size: of the files of the model without the transcoder; transformers' ``push_to_hub`` gives it.
+
     Raises:
-        UserError: for options, which have no meaning for such a folder, or if it cannot be written or holds something.
+        UserError: for other options, which have no meaning for such a folder, or if it cannot be written or holds something.
     """
-    shards = {name: options.pop(name) for name in ("max_shard_size",) if name in options}  # which push_to_hub gives
     # Of the switches only this one asks for something else than a folder.
     given = [name for name, value in options.items() if not (value is None or isinstance(value, bool)) or (name == "push_to_hub" and value)]
     if given:
@@ -249,7 +251,7 @@ def _save_pretrained(model: "PreTrainedModel", save_directory: str | Path, **opt
     there = _put(model, spliced.layer, spliced.own)
     try:
         with _whole_folder(folder) as temporary:
-            _write_with_transcoder(temporary, plain, spliced.tokenizer, transcoder, description, **shards)
+            _write_with_transcoder(temporary, plain, spliced.tokenizer, transcoder, description, max_shard_size=max_shard_size)
     finally:
         _put(model, spliced.layer, there)
 

@@ -21,7 +21,7 @@ from tcpe.joint import solve_together
 from tcpe.lim import Lim, parse_lim
 from tcpe.weight_edit import Replaced, WeightChange, WeightEdit, restore, write
 from util.errors import CheckpointError, EditError, named_as_arguments
-from util.files import DIGEST, described_digest, read_json, write_atomically, write_json
+from util.files import DIGEST, check_description, read_json, write_atomically, write_description
 
 TENSORS = ("value_shift", "key_direction", "key", "weight_sample")
 """The vectors of an update, by the names of its file and its attributes."""
@@ -159,7 +159,7 @@ def _save(update: RankOneUpdate | MergedUpdate, path: str | Path, names: Sequenc
     _with_suffix(path, ".json").unlink(missing_ok=True)  # so that a kill in between leaves no update rather than a mixture
     file = _with_suffix(path, ".safetensors")
     write_atomically(file, lambda temporary: save_file(tensors, temporary))
-    write_json(_with_suffix(path, ".json"), description | {DIGEST: described_digest(description, file)})
+    write_description(_with_suffix(path, ".json"), description, file)
 
 
 def _load(path: str | Path, names: Sequence[str], **missing: Tensor) -> tuple[list[Tensor], int, int, int, dict[str, Any]]:
@@ -169,17 +169,13 @@ def _load(path: str | Path, names: Sequence[str], **missing: Tensor) -> tuple[li
         raise CheckpointError(f"There is no saved update {file}; compute it with TCPE_pre or Model.edit.")
     details = read_json(_with_suffix(path, ".json"), "the saved update")
     try:
-        digest, expected = details.pop(DIGEST, None), described_digest(details, file)
+        check_description(_with_suffix(path, ".json"), details, file, "updates", "compute it again with TCPE_pre or Model.edit")
+        details.pop(DIGEST, None)
         found = missing | load_file(file)
         layer, d_model, n_features = (int(details.pop(name)) for name in ("layer", "d_model", "n_features"))
         tensors = [found[name] for name in names]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"The saved update {file} is not whole ({error}); compute it again with TCPE_pre or Model.edit.") from error
-    if digest not in (None, expected):  # those that earlier versions saved have none
-        raise CheckpointError(
-            f"{file} and its .json are not as they were saved: bits have changed, or they are of two updates; compute it again with TCPE_pre or "
-            f"Model.edit, or remove {DIGEST} from the .json if you changed them on purpose."
-        )
     if not all(tensor.isfinite().all() for tensor in tensors):
         raise CheckpointError(f"The saved update {file} holds numbers that are not finite; compute it again with TCPE_pre or Model.edit.")
     return tensors, d_model, n_features, layer, details

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from util.errors import UserError
+from util.errors import CheckpointError, UserError
 
 ROOT = Path(__file__).parent.parent
 """The folder of the rooms: the repository, or that of an installation."""
@@ -175,7 +175,29 @@ def write_csv(path: str | Path, fields: list[str], rows: Iterable[dict[str, Any]
     write_text(path, text.getvalue())
 
 
-def described_digest(description: Mapping[str, Any], file: Path) -> str:
+def write_description(path: Path, description: Mapping[str, Any], file: Path) -> None:
+    """Write the description of ``file``, which is there already, as JSON with the SHA-256 of both."""
+    write_json(path, {**description, DIGEST: _digest(description, file)})
+
+
+def check_description(path: Path, description: Mapping[str, Any], file: Path, kind: str, remedy: str) -> None:
+    """Refuse a file whose description, or which itself, is not as ``write_description`` found it; one that others wrote has no digest.
+
+    Args:
+        path: the description's own file.
+        kind, remedy: what two of them are called, and what to do, for the message.
+
+    Raises:
+        CheckpointError: naming both files.
+    """
+    if description.get(DIGEST) is not None and description[DIGEST] != _digest(description, file):
+        raise CheckpointError(
+            f"{path} and {file.name} are not as they were saved: bits have changed, or they are of two {kind}; {remedy}, or remove {DIGEST} from "
+            f"{path.name} if you changed them on purpose."
+        )
+
+
+def _digest(description: Mapping[str, Any], file: Path) -> str:
     """SHA-256 of a description, but for its own digest, and of the file that it describes."""
     text = json.dumps({key: value for key, value in description.items() if key != DIGEST}, sort_keys=True)
     with open(file, "rb") as content:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from huggingface.transcoder import Sites
 from util.errors import CheckpointError
-from util.files import DIGEST, described_digest
+from util.files import check_description
 
 CONFIG_BYTES = 2**20
 """A longer configuration file is refused before it is read: parsing takes a hundred times its size."""
@@ -191,9 +191,4 @@ def check_digest(path: Path, config: Mapping[str, Any], weights: Path) -> None:
     Raises:
         CheckpointError: naming both files.
     """
-    saved = config.get(DIGEST)
-    if saved is not None and saved != described_digest(config, regular_file(weights)):
-        raise CheckpointError(
-            f"{path} and {weights.name} are not as they were saved: bits have changed, or they are of two transcoders; fetch or save them "
-            f"again, or remove {DIGEST} from {path.name} if you changed them on purpose."
-        )
+    check_description(path, config, regular_file(weights), "transcoders", "fetch or save them again")

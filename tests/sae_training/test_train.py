@@ -19,7 +19,7 @@ from sae_training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_check
 from sae_training.config import TrainingConfig, config_from, differences
 from sae_training.contexts import ContextStream
 from sae_training.evaluation import evaluate
-from sae_training.train import Training, train
+from sae_training.train import Training, texts_of, train
 from sae_training.trainer import LayerTrainer
 from util.errors import UserError
 from util.texts import Texts
@@ -108,7 +108,7 @@ def test_a_broken_training_continues_to_the_same_weights(settings, monkeypatch, 
 def test_what_is_saved_computes_what_was_trained(settings, model_folder, recipe):
     config = settings(**recipe, layer_num=[1], encoder_dtype="float32")
     model, tokenizer = load_model_and_tokenizer(str(model_folder), "cpu")
-    training = train_module.Training(config, model, tokenizer)
+    training = train_module.Training(config, model, tokenizer, texts_of(config))
     training.run()
     training.finish()
     loaded = load_transcoder(config.output / "layer_1")
@@ -143,7 +143,7 @@ def test_autoencoders_are_saved_as_saelens_saves_them(settings, model_folder, ho
 def test_where_an_autoencoder_is_left_out_the_model_is_itself(settings, model_folder):
     """A perfect autoencoder changes nothing; and a context's first token, on which none is trained, stays as it is."""
     config = settings(hook_point="hook_resid_post", out_hook_point="hook_resid_post", layer_num=[1])
-    training = Training(config, *load_model_and_tokenizer(str(model_folder), "cpu"))
+    training = Training(config, *load_model_and_tokenizer(str(model_folder), "cpu"), texts_of(config))
     zero = training.trainers[1].export(training.sites[1])
     for parameter in zero.parameters():
         parameter.zero_()
@@ -320,6 +320,8 @@ def test_kept_checkpoints_and_what_texts_begin_with(settings, model_folder):
 def test_nan_in_the_loss_stops_the_training(settings):
     with pytest.raises(UserError, match="loss of layer 1 is nan at step 1"):
         train(settings(lr=1e38, layer_num=[1]))
+    with pytest.raises(UserError, match="output, or the MLP's, is not finite; train again with a smaller --lr"):
+        train(settings("one step", lr=1e38, layer_num=[1], total_training_tokens=25))
 
 
 def test_checkpoints_of_others_are_refused(settings, model_folder, tmp_path):
@@ -424,12 +426,15 @@ def test_a_training_begun_again_leaves_nothing_of_the_last(settings):
 
 def test_a_checkpoint_goes_on_on_another_device(settings):
     assert differences(settings().settings, settings(device="auto", device_map="auto")) == []
+    of_an_earlier_version = settings().settings | {"device": "cuda", "device_map": None}
+    assert differences(of_an_earlier_version, settings()) == []
+    assert differences(settings().settings | {"unknown": 1}, settings()) == ["--unknown 1 (now None)"]
 
 
 def test_the_loss_recovered_is_left_out_where_the_ablation_costs_nothing(settings, model_folder):
     """A share of a loss that is not there would be any number: 9.19 was seen."""
     config = settings(layer_num=[0, 1, 2, 3], n_evaluation_contexts=3)
-    training = Training(config, *load_model_and_tokenizer(str(model_folder), "cpu"))
+    training = Training(config, *load_model_and_tokenizer(str(model_folder), "cpu"), texts_of(config))
     training.export()
     found = [(figures.ce_loss_with_ablation > figures.ce_loss_without_sae, figures.loss_recovered) for figures in training.figures.values()]
     assert {costs for costs, _ in found} == {True, False}  # of an untrained model's MLPs some help and some do not

@@ -129,7 +129,7 @@ def test_changed_bits_of_an_update_are_seen(tmp_path):
     assert torch.equal(RankOneUpdate.load(tmp_path / "update").key, update.key)
     other = json.loads(description.read_text()) | {"layer": LAYER + 1}
     description.write_text(json.dumps(other))
-    with pytest.raises(CheckpointError, match="remove sha256 from the .json"):
+    with pytest.raises(CheckpointError, match="remove sha256 from update.json"):
         RankOneUpdate.load(tmp_path / "update")
     description.write_text(json.dumps({key: value for key, value in other.items() if key != "sha256"}))
     assert RankOneUpdate.load(tmp_path / "update").layer == LAYER + 1

@@ -46,6 +46,12 @@ def test_a_second_process_is_told_who_holds_the_folder_until_that_is_killed(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file is a file; name a folder"), locked(tmp_path / "file"):
+        pass
+
+
 def test_waiting_ends_when_the_other_process_does(tmp_path: Path) -> None:
     process = holder(tmp_path, 0.3)
     with locked(tmp_path, wait=True):
