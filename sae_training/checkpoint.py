@@ -1,6 +1,5 @@
 """The state of a training on disk: whole or not there, and safe to read."""
 
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -35,14 +34,32 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return None
+    if not path.is_file():
+        raise CheckpointError(f"{path} is no file of data; remove it or give another --output_file_path.")
     try:
-        with zipfile.ZipFile(path) as archive:
-            if (damaged := archive.testzip()) is not None:  # torch does not look at its checksums
-                raise ValueError(f"the checksum of {damaged} is another")
+        _check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict) or not state.keys() >= {"settings", "step", "layers", "buffer", "contexts"}:
             raise ValueError("it lacks parts of a training's state")
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
-        first_line = str(error).strip().partition("\n")[0]
+    except Exception as error:  # of as many kinds as there are ways to damage a pickle
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CheckpointError(f"The checkpoint {path} is damaged ({first_line}); delete it or give --restart.") from error
     return state
+
+
+def _check_archive(path: Path) -> None:
+    """See that the members of a checkpoint's archive are as torch writes them, since it looks neither at their checksums nor at what they are.
+
+    Raises:
+        ValueError: if one is not.
+        zipfile.BadZipFile: if it is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            # A folder would leave its tensor's memory as it is found.
+            if member.compress_type != zipfile.ZIP_STORED or member.external_attr or member.is_dir():
+                raise ValueError(f"{member.filename} is not as torch writes it")
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+            raise ValueError("its parts are larger than the file")
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {damaged} is another")

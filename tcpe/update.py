@@ -147,7 +147,8 @@ class MergedUpdate:
         tensors, d_model, n_features, layer, details = _load(path, MERGED_TENSORS, keys=torch.empty(0, 0))
         left, right, keys, weight_sample = tensors
         fit = left.ndim == 2 and (d_model, left.shape[1], n_features) == (len(left), *right.shape) and (not len(keys) or keys.shape == right.shape)
-        if not fit or len(details.get("merged", [])) != len(right):
+        merged = details.get("merged")
+        if not fit or not isinstance(merged, list) or len(merged) != len(right):
             raise CheckpointError(f"The factors of {path} do not fit their description; merge them again with tcpe.edits.")
         return cls(left, right, keys if len(keys) else right[:0], weight_sample, layer, details)
 
@@ -165,19 +166,19 @@ def _save(update: RankOneUpdate | MergedUpdate, path: str | Path, names: Sequenc
 def _load(path: str | Path, names: Sequence[str], **missing: Tensor) -> tuple[list[Tensor], int, int, int, dict[str, Any]]:
     """Tensors, d_model, n_features, layer and details of what ``_save`` wrote; ``missing`` stands in for tensors that may be missing."""
     file = _with_suffix(path, ".safetensors")
-    if not file.is_file():
-        raise CheckpointError(f"There is no saved update {file}; compute it with TCPE_pre or Model.edit.")
+    if not (file.is_file() and _with_suffix(path, ".json").is_file()):
+        raise CheckpointError(f"There is no saved update {file} with its .json; compute it with TCPE_pre or Model.edit.")
     details = read_json(_with_suffix(path, ".json"), "the saved update")
     try:
+        found = missing | load_file(file)
         check_description(_with_suffix(path, ".json"), details, file, "updates", "compute it again with TCPE_pre or Model.edit")
         details.pop(DIGEST, None)
-        found = missing | load_file(file)
         layer, d_model, n_features = (int(details.pop(name)) for name in ("layer", "d_model", "n_features"))
         tensors = [found[name] for name in names]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise CheckpointError(f"The saved update {file} is not whole ({error}); compute it again with TCPE_pre or Model.edit.") from error
-    if not all(tensor.isfinite().all() for tensor in tensors):
-        raise CheckpointError(f"The saved update {file} holds numbers that are not finite; compute it again with TCPE_pre or Model.edit.")
+    if not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in tensors):
+        raise CheckpointError(f"The saved update {file} holds what is not finite or not float32; compute it again with TCPE_pre or Model.edit.")
     return tensors, d_model, n_features, layer, details
 
 

@@ -1,9 +1,12 @@
 """A training from texts to a transcoder: it continues exactly, can be loaded, and refuses what it cannot use."""
 
 import json
+import os
+import re
 import resource
 import subprocess
 import sys
+import zipfile
 
 import pytest
 import torch
@@ -439,3 +442,36 @@ def test_the_loss_recovered_is_left_out_where_the_ablation_costs_nothing(setting
     found = [(figures.ce_loss_with_ablation > figures.ce_loss_without_sae, figures.loss_recovered) for figures in training.figures.values()]
     assert {costs for costs, _ in found} == {True, False}  # of an untrained model's MLPs some help and some do not
     assert all((recovered is not None) == costs for costs, recovered in found)
+
+
+@pytest.mark.parametrize(("place", "bit", "text"), [(38, 0x10, "as torch writes it"), (10, 0x08, "as torch writes it"), (16, 0x01, "checksum")])
+def test_a_damaged_directory_of_a_checkpoint_is_seen(tmp_path, place, bit, text):
+    """One bit makes a tensor's file a folder, which torch leaves unread; another makes it compressed; another is of its checksum."""
+    save_checkpoint(tmp_path, {"settings": {}, "step": 1, "layers": {0: torch.arange(8.0)}, "buffer": {}, "contexts": {}})
+    path = tmp_path / CHECKPOINT_FILE
+    saved = path.read_bytes()
+    entries = [found.start() for found in re.finditer(b"PK\x01\x02", saved)]
+    assert len(entries) > 3
+    for entry in entries:
+        damaged = bytearray(saved)
+        damaged[entry + place] ^= bit
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=f"is damaged .*{text}"):
+            load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("pickled", [b"\x80\x02.", b"\x80\x02}]K\x01s.", b"\x80\x02K\x01Q.", b"\x80\x02ctorch\nSize\nK\x01\x85R."])
+def test_a_hostile_pickle_in_a_checkpoint_is_refused(tmp_path, pickled):
+    with zipfile.ZipFile(tmp_path / CHECKPOINT_FILE, "w") as archive:
+        for name, content in (("data.pkl", pickled), ("version", b"3")):
+            archive.writestr(zipfile.ZipInfo(f"checkpoint/{name}"), content)
+            archive.infolist()[-1].external_attr = 0
+    with pytest.raises(UserError, match="is damaged") as refused:
+        load_checkpoint(tmp_path)
+    assert "as torch writes it" not in str(refused.value)  # the pickle was read
+
+
+def test_a_pipe_in_the_place_of_a_checkpoint_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / CHECKPOINT_FILE)
+    with pytest.raises(UserError, match="is no file of data"):
+        load_checkpoint(tmp_path)

@@ -2,12 +2,14 @@
 
 import copy
 import json
+import os
 from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from huggingface.architectures import decoder_weight, down_projection
 from huggingface.transcoder_adapter import splice_transcoder, spliced
@@ -133,6 +135,31 @@ def test_changed_bits_of_an_update_are_seen(tmp_path):
         RankOneUpdate.load(tmp_path / "update")
     description.write_text(json.dumps({key: value for key, value in other.items() if key != "sha256"}))
     assert RankOneUpdate.load(tmp_path / "update").layer == LAYER + 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "dtype"),
+    [({"layer": float("inf")}, torch.float32), ({"merged": None}, torch.float32), ({"merged": 1.0}, torch.float32), ({}, torch.float8_e4m3fn)],
+)
+def test_an_update_of_other_kinds_of_values_is_refused(tmp_path, changes, dtype):
+    """Without a digest, as earlier versions wrote them."""
+    merge([Edit(random_update(tiny_model(), seed), 0.2) for seed in range(2)]).save(tmp_path / "merged")
+    description = json.loads((tmp_path / "merged.json").read_text()) | changes
+    del description["sha256"]
+    (tmp_path / "merged.json").write_text(json.dumps(description))
+    tensors = load_file(tmp_path / "merged.safetensors")
+    save_file({name: tensor.to(dtype) for name, tensor in tensors.items()}, tmp_path / "merged.safetensors")
+    with pytest.raises(CheckpointError):
+        MergedUpdate.load(tmp_path / "merged")
+
+
+@pytest.mark.parametrize("name", ["update.json", "update.safetensors"])
+def test_a_pipe_in_the_place_of_an_update_is_not_waited_for(tmp_path, name):
+    random_update(tiny_model()).save(tmp_path / "update")
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CheckpointError, match="no saved update"):
+        RankOneUpdate.load(tmp_path / "update")
 
 
 @pytest.mark.parametrize("family", CONFIGS)
