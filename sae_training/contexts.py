@@ -68,20 +68,21 @@ class ContextStream:
         """What is missing in front of the ids of a packed text."""
         return [self._start] if self._start is not None and ids and ids[0] != self._start else []
 
-    def _checked(self, ids: list[int]) -> list[int]:
+    def _checked(self, ids: list[int | None]) -> list[int]:
         """Token ids of the dataset itself.
 
         Raises:
             UserError: if the model cannot have been meant.
         """
-        if None in ids:
+        known = [token for token in ids if token is not None]
+        if len(known) < len(ids):
             raise UserError(f"{self._texts.name} has a null among the token ids in its column {self._texts.column}; leave that row out.")
-        if min(ids) < 0 or max(ids) >= len(self._tokenizer):
+        if min(known) < 0 or max(known) >= len(self._tokenizer):
             raise UserError(
-                f"{self._texts.name} holds the token {min(ids) if min(ids) < 0 else max(ids)}, but the model's vocabulary has "
+                f"{self._texts.name} holds the token {min(known) if min(known) < 0 else max(known)}, but the model's vocabulary has "
                 f"{len(self._tokenizer)}; it was tokenised for another model: give texts."
             )
-        return ids
+        return known
 
     def _next_ids(self) -> list[int]:
         """The tokens of the next text; none at the end of a pass."""

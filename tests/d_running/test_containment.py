@@ -94,7 +94,9 @@ def test_fast_mode_judges_them_alike(tmp_path, leaves_nothing):
     names = ["endless_ctfe", "deep_ctfe", "deep_nesting", "endless_template", "needs_what_is_nowhere"]
     assert all(shared_program(ONE, HOSTILE[name], "x") for name in names)
     cases = {name: (ONE, HOSTILE[name]) for name in [*names, "leaves_early", "has_its_own_c_main", "runs_before_main"]} | HONEST
-    assert judge(tmp_path / "fast", cases, fast_judge=True) == judge(tmp_path / "default", cases)
+    # Time enough, on any machine, for the whole link that words a failed one.
+    results = [judge(tmp_path / str(fast), cases, fast_judge=fast, compile_limit=3) for fast in (True, False)]
+    assert results[0] == results[1]
 
 
 @WRAPS
@@ -125,6 +127,16 @@ def test_a_compiler_sees_and_writes_only_its_folder(tmp_path, isolated):
         outcome = launcher.run(command)
     assert outcome.verdict == "x\n" and "secret" not in outcome.errors and "root:" not in outcome.errors
     assert outside.read_text() == "secret" and [path.name for path in home.iterdir() if path.name != "root"] == ["work"]
+
+
+@CONFINES
+def test_a_failure_beyond_the_limit_is_the_limits(tmp_path):
+    """LDC catches the limit's signal, prints where it is, and goes on."""
+    sandbox.hand_over(tmp_path)
+    with sandbox.Launcher("landlock+seccomp", tmp_path, isolated=False) as launcher:
+        script = "trap 'echo caught >&2; exit 1' XCPU; while :; do :; done"
+        outcome = launcher.run(sandbox.Command(["/bin/bash", "-c", script], str(tmp_path), 1, 20, 1 << 32, may="build"))
+    assert (outcome.errors, outcome.exit_code, outcome.stopped_by) == ("caught\n", 1, "cpu")
 
 
 @CONFINES
