@@ -24,7 +24,11 @@ private void put(Expected, T)(ref Line!() line, auto ref T value)
     {
         line.put("[");
         foreach (ref element; value)
+        {
+            if (line.isFull)
+                break;
             put!E(line, element);
+        }
         line.put("]");
     }
     else static if (is(typeof(true ? Expected.init : T.init) Common) && __traits(isArithmetic, Common))
@@ -54,9 +58,14 @@ private struct Line()
     char[4096] text = void;
     size_t used, sent;
 
+    bool isFull() const
+    {
+        return sent > 1 << 20;
+    }
+
     void put(scope const(char)[] more)
     {
-        if (sent > 1 << 20 && more != "\n")
+        if (isFull && more != "\n")
             return;
         if (used + more.length > text.length)
             flush();
