@@ -1,5 +1,7 @@
 """Greedy answers are what a plain loop gives, alone or in a batch, and end before the stop text."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -84,14 +86,16 @@ def test_drafts_change_nothing(family):
             assert greedy_generate(model, TOKENIZER, PROMPTS, max_new_tokens=20, stop="never", batch_size=batch_size, drafts=guesses) == plain
 
 
-@pytest.mark.slow
-def test_answers_are_remembered_as_drafts(tmp_path):
+def test_answers_are_remembered_as_drafts(tmp_path, monkeypatch):
+    generate = partial(greedy_generate, max_new_tokens=40)
+    monkeypatch.setattr(drafts, "MAX_NEW_TOKENS", 40)
+    monkeypatch.setattr(drafts, "greedy_generate", generate)
     model = tiny_model()
     first = DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS)
-    assert first == greedy_generate(model, TOKENIZER, PROMPTS)
+    assert first == generate(model, TOKENIZER, PROMPTS)
     assert DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == first
     edited = tiny_model(seed=8)
-    assert DraftedGeneration(edited, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == greedy_generate(edited, TOKENIZER, PROMPTS)
+    assert DraftedGeneration(edited, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == generate(edited, TOKENIZER, PROMPTS) != first
     (tmp_path / "drafts.json").write_text("half")
     assert DraftedGeneration(model, TOKENIZER, tmp_path / "drafts.json", 2)(PROMPTS) == first
 

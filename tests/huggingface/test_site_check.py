@@ -84,15 +84,6 @@ def fitted(x, y, sites, n_features=400):
     return Transcoder.from_matrices(W_enc, b_enc, decoder[:-1], decoder[-1], sites=sites)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Matrices this small are slower on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module", params=PAIRS)
 def family(request):
     model = uneven(request.param)

@@ -23,14 +23,6 @@ TEXTS = ["int f(int n) { return n * 2; }", "long x = cast(int) s.length;", "retu
 MODEL = str(ROOT / "data/demo/model")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def picture(path: Path) -> None:
     """That ``path`` is a PNG with something on it."""
     with Image.open(path) as image:

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from d_running.cluster import Clustering, write_clustering
+from d_running.dataset import Sample
+from d_running.evaluation import Metrics, evaluate
 from d_running.unit_test import Result
+from stages import run
 from stages.config import run_config
 from stages.run import run_stage
 from util.errors import UserError
@@ -19,25 +22,28 @@ from util.files import ROOT
 FUNCTIONS, ROW = 5, 2
 PROGRAM = """
 import json, sys
-from d_running.cluster import Clustering, write_clustering
-from d_running.evaluation import evaluate
-from d_running.unit_test import Result
 from stages import run
 from stages.config import run_config
+from tests.stages.test_shared import judge_by_length
 from util.cli import run_main
 
-def judge(translations, samples, output, config, before, targets, *_):
+def main():
+    run.judge = judge_by_length
+    run.run_stage(run_config(json.loads(sys.argv[1])))
+
+run_main(main)
+"""
+
+
+def judge_by_length(
+    translations: Path, samples: list[Sample], output: Path, _config: object, before: Clustering, targets: list[str], *_: object
+) -> tuple[Clustering, Metrics]:
+    """So that no D compiler is needed."""
     lengths = [len((translations / f"{one.name}.d").read_text()) for one in samples]
-    results = [Result(f"{one.name}.d", n % 2 == 0, "No", "Error: x", 1, 1) for one, n in zip(samples, lengths)]
+    results = [Result(f"{one.name}.d", n % 2 == 0, "No", "Error: x", 1, 1) for one, n in zip(samples, lengths, strict=True)]
     clustering = Clustering(results, ["Success" if one.success else "0" for one in results], {"compiler": "one"})
     write_clustering(clustering, output)
     return clustering, evaluate(before, clustering, targets)
-
-run.judge = judge  # so that no D compiler is needed
-def main():
-    run.run_stage(run_config(json.loads(sys.argv[1])))
-run_main(main)
-"""
 
 
 def prepared(folder: Path) -> dict:
@@ -65,20 +71,20 @@ def prepared(folder: Path) -> dict:
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_bytes_of_one(tmp_path: Path) -> None:
-    launchers = {"one": [], "two": ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]}
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled", "PYTHONPATH": str(ROOT)}
-    running = {}
-    for name, launcher in launchers.items():
-        flags = prepared(tmp_path / name)
-        command = [sys.executable, *launcher, str(tmp_path / name / "program.py"), json.dumps(flags)]
-        running[name] = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    said = {name: process.communicate(timeout=300)[1] for name, process in running.items()}
-    assert {process.returncode for process in running.values()} == {0}, said
+def test_two_processes_have_the_bytes_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = os.environ | {"WANDB_MODE": "disabled", "PYTHONPATH": str(ROOT)}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    flags = {name: prepared(tmp_path / name) for name in ("one", "two")}
+    command = [*launcher, str(tmp_path / "two/program.py"), json.dumps(flags["two"])]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setattr(run, "judge", judge_by_length)
+    run_stage(run_config(flags["one"]))
     patterns = ("run/metrics.json", "run/translations/*.d", "run/update.*", "work/second_moments/*", "run/metrics.jsonl")
     found = {
         name: {str(path.relative_to(tmp_path / name)): path.read_bytes() for pattern in patterns for path in (tmp_path / name).glob(pattern)}
-        for name in launchers
+        for name in flags
     }
     lines = [[json.loads(line) for line in files.pop("run/metrics.jsonl").splitlines()] for files in found.values()]
     assert [{**line, "seconds": 0} for line in lines[0]] == [{**line, "seconds": 0} for line in lines[1]]

@@ -27,7 +27,7 @@ LAST = EditRequest("3", "a cast", "[INST] int solution(int n) {{ return{}", " (i
 """Its targets differ in length, and the rests of its rows too."""
 REQUEST = EditRequest("3", "a cast", "[INST] int solution(int n) {{ return{} n; }}```d\n", " (int)", " cast(int)")
 CONTEXTS = build_contexts(TOKENIZER, REQUEST, ["a longer text before it", "b"])
-SETTINGS = ValueSettings(learning_rate=0.2, steps=25)
+SETTINGS = ValueSettings(learning_rate=0.2, steps=12)
 
 
 class Untouched:

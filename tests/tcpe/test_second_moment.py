@@ -15,6 +15,7 @@ from huggingface.load import load_model_and_tokenizer
 from huggingface.loaders import load_transcoder
 from huggingface.transcoder import save_transcoder
 from huggingface.transcoder_adapter import splice_transcoder, spliced
+from tcpe import second_moment
 from tcpe.second_moment import CACHE, SecondMomentSum, Site, cached_second_moment, cached_second_moments, collect_second_moment, main
 from tcpe.symmetric import PackedSymmetric
 from tests.tcpe.naive_rome import naive_second_moment
@@ -188,44 +189,44 @@ def test_damaged_files_are_made_again(tmp_path, caplog):
             assert path.read_bytes() == whole
 
 
-PASS = """
-import sys
-from pathlib import Path
-import tcpe.second_moment as module
-from tests.tiny import tiny_model, tiny_tokenizer, tiny_transcoder
-module.TEXTS_AT_A_TIME, module.CHECKPOINT_SECONDS = 2, 0
-sites = [module.Site(1, tiny_transcoder()), module.Site(2)]
-texts = [f"int x{i} = {i};" * (i % 5 + 1) for i in range(12)]
-module.cached_second_moments(Path(sys.argv[1]), tiny_model(), tiny_tokenizer(), sites, texts)
-"""
+def whole_pass(folder):
+    """Two sites, in six parts of two texts, each kept."""
+    texts = [f"int x{i} = {i};" * (i % 5 + 1) for i in range(12)]
+    cached_second_moments(folder, tiny_model(), tiny_tokenizer(), [Site(1, tiny_transcoder()), Site(2)], texts)
 
-KILLED = PASS.replace(
-    "sites =",
-    """
-import os, signal
-settle = module.SecondMomentSum.settle
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tcpe import second_moment
+from tests.tcpe.test_second_moment import whole_pass
+
+folder, settle = Path(sys.argv[1]), second_moment.SecondMomentSum.settle
+
 def deadly(self):
-    if self.n_texts == 6 and any(Path(sys.argv[1]).iterdir()):
+    if self.n_texts == 6 and any(folder.iterdir()):
         os.kill(os.getpid(), signal.SIGKILL)
     settle(self)
-module.SecondMomentSum.settle = deadly
-sites =""",
-)
+
+second_moment.SecondMomentSum.settle = deadly
+second_moment.TEXTS_AT_A_TIME, second_moment.CHECKPOINT_SECONDS = 2, 0
+whole_pass(folder)
+"""
 
 
 @pytest.mark.slow
-def test_a_killed_pass_continues_to_the_same_bits(tmp_path):
-    def run(script, folder):
-        return subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, cwd=Path(__file__).parents[2])
-
+def test_a_killed_pass_continues_to_the_same_bits(tmp_path, monkeypatch, caplog):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     broken.mkdir()
-    assert run(PASS, whole).returncode == 0
-    assert run(KILLED, broken).returncode == -9
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(broken)], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert killed.returncode == -9, killed.stderr
     assert len(list(broken.glob("*_part.safetensors"))) == 2
-    script = PASS.replace("sites =", "import logging; logging.basicConfig(level=logging.INFO)\nsites =")
-    continued = run(script, broken)
-    assert "after 6 of 12 texts" in continued.stderr, continued.stderr
+    monkeypatch.setattr(second_moment, "TEXTS_AT_A_TIME", 2)
+    monkeypatch.setattr(second_moment, "CHECKPOINT_SECONDS", 0)
+    caplog.set_level("INFO")
+    whole_pass(broken)
+    assert "after 6 of 12 texts" in caplog.text
+    whole_pass(whole)
     assert {path.name: path.read_bytes() for path in whole.iterdir()} == {path.name: path.read_bytes() for path in broken.iterdir()}
 
 
