@@ -51,7 +51,7 @@ def bridge_spliced(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, l
     """A ``TransformerBridge`` of ``model``, whose modules it wraps for good, that computes with the transcoder that stands in a layer.
 
     The MLP itself runs again; what it writes is replaced before anything sees it but its own hook points. That holds after
-    ``enable_compatibility_mode()`` too, which folds the norm before the MLP into its weights.
+    ``enable_compatibility_mode()`` too, which folds the norm before the MLP into its weights, and after ``to()`` and ``reset_hooks()``.
 
     Args:
         own: the modules that stood in the layer before, as ``splice_transcoder`` gives them; without any, the model is bridged as it is.
@@ -77,14 +77,21 @@ def bridge_spliced(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, l
     reads, writes = (bridge.hook_dict[point] for point in points)
     read: list[Tensor] = []
 
-    def keep(value: Tensor, hook: Any) -> None:  # noqa: ARG001 - the bridge passes it
+    def keep(_point: nn.Module, _given: tuple[Tensor], value: Tensor) -> None:
         read[:] = [value]
 
-    def put(value: Tensor, hook: Any) -> Tensor:  # noqa: ARG001
-        return adapted(reading(read.pop())).to(value.dtype)
+    def keep_last(point: nn.Module, _given: tuple[Tensor]) -> None:
+        point._forward_hooks[kept.id] = point._forward_hooks.pop(kept.id)
 
-    reads.add_hook(keep, is_permanent=True)
-    writes.add_hook(put, is_permanent=True)
+    def put(_point: nn.Module, _given: tuple[Tensor]) -> tuple[Tensor]:
+        value = reading(read.pop())
+        return (adapted.to(value.device, value.dtype)(value),)
+
+    # Hooks of PyTorch's own, since the bridge can take all of its away. The first is called behind the user's, the other before them:
+    # the transcoder reads what they make of its input, and they see and change what it writes.
+    kept = reads.register_forward_hook(keep)
+    reads.register_forward_pre_hook(keep_last)
+    writes.register_forward_pre_hook(put)
     return bridge
 
 
@@ -94,12 +101,13 @@ def _unfolded(norm: nn.Module, offset: float) -> Callable[[Float[Tensor, "... wi
     Args:
         offset: what the norm adds to its weight.
     """
-    weight = norm.get_parameter("weight").detach().clone()
+    weight = norm.get_parameter("weight").detach() + offset
     bias = getattr(norm, "bias", None)
     shift = torch.zeros_like(weight) if bias is None else bias.detach().clone()
 
-    def mlp_in(value: Tensor) -> Tensor:
-        folded = not torch.equal(norm.get_parameter("weight"), weight)
-        return value * (weight + offset) + shift if folded else value
+    def mlp_in(value: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
+        now = norm.get_parameter("weight")
+        folded = bool((now + offset == 1).all()) and (bias is None or not norm.get_parameter("bias").any())
+        return value * weight.to(now) + shift.to(now) if folded else value
 
     return mlp_in

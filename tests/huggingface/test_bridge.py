@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from huggingface.architectures import mlp_of
 from huggingface.bridge import bridged
 from huggingface.digest import model_digest
 from huggingface.sites import known_sites
@@ -52,6 +53,35 @@ def test_a_bridge_computes_what_the_edited_model_does(model: Model):
     assert torch.allclose(bridge(IDS).log_softmax(-1), expected, atol=1e-4)
     assert model.digest == digest and model.tokenizer.padding_side == "left"
     assert torch.equal(model.model(input_ids=IDS).logits.log_softmax(-1), plain)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("model", [("Llama", "mlp_in", "mlp_out"), ("GPT2", "mlp_in", "mlp_out"), ("Gemma2", "mlp_in", "mlp_out")], indirect=True)
+def test_hooks_act_on_what_the_transcoder_reads_and_writes(model: Model):
+    def change(value, hook=None):
+        return -value / 2
+
+    with model.edited(Edit(random_update(model.model, 0))):
+        handles = [mlp_of(model.model, LAYER).register_forward_pre_hook(lambda _, given: tuple(map(change, given)))]
+        reads_changed = model.model(input_ids=IDS).logits.log_softmax(-1)
+        handles += [mlp_of(model.model, LAYER).register_forward_hook(lambda _, given, value: change(value))]
+        writes_changed_too = model.model(input_ids=IDS).logits.log_softmax(-1)
+        for handle in handles:
+            handle.remove()
+        plain, bridge = model.model(input_ids=IDS).logits.log_softmax(-1), model.bridge()
+    point_in, point_out = (f"blocks.{LAYER}.mlp.hook_{end}" for end in ("in", "out"))
+    for dtype in (torch.float32, torch.float64):
+        bridge.to(dtype)
+        for hooks, expected in (([point_in], reads_changed), ([point_in, point_out], writes_changed_too), ([], plain)):
+            found = bridge.run_with_hooks(IDS, fwd_hooks=[(point, change) for point in hooks])
+            assert torch.allclose(found.log_softmax(-1).float(), expected, atol=1e-4)
+        bridge.reset_hooks(including_permanent=True)
+    assert (reads_changed - plain).abs().max() > 0.01 < (reads_changed - writes_changed_too).abs().max()
+    cached = bridge.run_with_cache(IDS)[1]
+    bridge.enable_compatibility_mode(disable_warnings=True)
+    bridge.to(torch.bfloat16).to(torch.float32)  # rounded, as the model is: still seen to be folded
+    again = bridge.run_with_cache(IDS)[1]
+    assert torch.allclose(again[point_out].float(), cached[point_out].float(), atol=0.1 * cached[point_out].abs().max().item())
 
 
 @pytest.mark.parametrize("model", [("Llama", "mlp_in", "mlp_out")], indirect=True)
