@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from sae_training.checkpoint import expect, is_number, is_plain
 from sae_training.hooked_model import Activations, HookedModel, pad_contexts, stands_in
 from sae_training.processes import Processes
 from util.progress import Progress
@@ -140,13 +141,24 @@ class ActivationBuffer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where ``state`` was."""
+        """Go on where ``state`` was.
+
+        Raises:
+            ValueError: if it is of another buffer.
+        """
 
         def on_device(pairs: dict[int, Pair]) -> dict[int, Pair]:
+            parts = [part for pair in pairs.values() for part in pair]
+            expect(pairs.keys() == state["pool"].keys() and all(len(pair) == 2 for pair in pairs.values()), "a buffered layer")
+            expect(all(is_plain(part) and part.is_floating_point() and part.shape[:-1] == parts[0].shape[:1] for part in parts), "what is buffered")
             return {layer: (x.to(self._device), y.to(self._device)) for layer, (x, y) in pairs.items()}
 
+        order, served = state["order"], state["served"]
+        expect(is_plain(order) and order.sort().values.equal(torch.arange(self._capacity)), "the buffer's order")
+        expect(is_number(served, self._capacity), "what was served")
         self.pool, self._waiting = on_device(state["pool"]), deque(map(on_device, state["waiting"]))
-        self._order, self._served = state["order"], state["served"]
+        expect({_tokens(self.pool)} == {self._capacity}, "the buffer's size")
+        self._order, self._served = order, served
         self._generator.set_state(state["generator"])
 
 

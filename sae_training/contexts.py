@@ -8,6 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from huggingface.tokenization import encode
+from sae_training.checkpoint import expect, is_number
 from util.errors import UserError
 from util.texts import Texts
 
@@ -37,7 +38,13 @@ class ContextStream:
         return {"row": self.row, "pending": list(self._pending), "passes": self.passes}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where ``state`` was."""
+        """Go on where ``state`` was.
+
+        Raises:
+            ValueError: if it is of other texts or another tokenizer.
+        """
+        expect(is_number(state["row"]) and is_number(state["passes"]), "the place in the texts")
+        expect(all(is_number(token, len(self._tokenizer) - 1) for token in state["pending"]), "a token")
         self.row, self._pending, self.passes = state["row"], deque(state["pending"]), state["passes"]
         self._iterator, self._gave = None, True
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from huggingface.cross_layer_transcoder import CrossLayerTranscoder
 from huggingface.transcoder import Sites
+from sae_training.checkpoint import expect, is_number, is_plain, restore_optimizer
 from sae_training.config import Recipe
 from sae_training.cross_layer import TrainableCrossLayerTranscoder, cross_layer_losses
 from sae_training.processes import Processes
@@ -133,13 +134,16 @@ class CrossLayerTrainer:
 
         Raises:
             CheckpointError: if it is of another transcoder.
+            ValueError: if it is damaged.
         """
         own, saved = self.transcoder.state_dict(), state["transcoder"]
         differing = sorted(own.keys() ^ saved.keys()) or [name for name in own if own[name].shape != saved[name].shape]
         if differing:
             raise CheckpointError(f"The checkpoint of the cross-layer transcoder does not fit in {', '.join(differing)[:200]}; give --restart.")
+        expect(all(is_plain(saved[name]) and saved[name].dtype == tensor.dtype for name, tensor in own.items()), "a weight")
         self.transcoder.load_state_dict(saved)
-        self._optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self._optimizer, state["optimizer"])
+        expect(is_number(state["step"]), "a step")
         self.step = state["step"]
 
 

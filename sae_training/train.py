@@ -90,7 +90,7 @@ class Training:
         from huggingface.sites import encoded_point, resolve
         from huggingface.transcoder import Sites
         from sae_training.buffer import ActivationBuffer
-        from sae_training.checkpoint import load_checkpoint
+        from sae_training.checkpoint import load_checkpoint, refused
         from sae_training.contexts import ContextStream
         from sae_training.hooked_model import hook_model
         from sae_training.processes import Processes
@@ -106,7 +106,9 @@ class Training:
         self.figures: dict[int, Evaluation] = {}
         self.sites = {layer: Sites(config.site(config.hook_point, layer), config.site(config.out_hook_point, layer)) for layer in layers}
         saved = None if config.restart else load_checkpoint(config.output)
-        if saved and (changes := differences(saved["settings"], config)):
+        with refused(config.output):
+            changes = differences(saved["settings"], config) if saved else []
+        if changes:
             raise CheckpointError(
                 f"The checkpoint in {config.output} was made with {', '.join(changes)}; give the same, --restart or another --output_file_path."
             )
@@ -137,21 +139,29 @@ class Training:
             self.processes,
         )
         self.step = 0
-        self._begin(saved)
-        self._make_trainers(saved["layers"] if saved else None)
-
-    def _begin(self, saved: dict[str, Any] | None) -> None:
-        """Fill the buffer, or take it from a checkpoint."""
-        if saved:
-            try:
-                self.step = saved["step"]
-                self.contexts.restore(saved["contexts"])
-                self.buffer.restore(saved["buffer"])
-            except (KeyError, TypeError, ValueError, RuntimeError) as error:
-                raise CheckpointError(f"The checkpoint in {self.config.output} is damaged ({error}); delete it or give --restart.") from error
-            logger.info("continuing at step %d", self.step)
-        else:
+        if saved is None:
             self.buffer.fill()
+            self._make_trainers(None)
+            return
+        with refused(config.output):
+            self._restore(saved)
+        logger.info("continuing at step %d", self.step)
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        """Go on where a checkpoint was.
+
+        Raises:
+            CheckpointError: if it is of other layers or widths.
+            ValueError: if it is damaged.
+        """
+        from sae_training.checkpoint import expect, is_number
+
+        expect(is_number(saved["step"], self.config.all_steps), "the step")
+        self.step = saved["step"]
+        self.contexts.restore(saved["contexts"])
+        self.buffer.restore(saved["buffer"])
+        expect(self.buffer.pool.keys() == self.sites.keys(), "the buffer's layers")
+        self._make_trainers(saved["layers"])
 
     def _make_trainers(self, saved: dict[int, dict[str, Any]] | None) -> None:
         from sae_training.trainer import LayerTrainer

@@ -12,6 +12,7 @@ from torch import Tensor
 from huggingface.tokenization import Batch
 from huggingface.transcoder import Sites, Transcoder
 from sae_training.activations import MLPActivations
+from sae_training.checkpoint import expect, is_number, is_plain, restore_optimizer
 from sae_training.config import Recipe
 from sae_training.evaluation import FitMeter
 from sae_training.hooked_model import HookedModel
@@ -197,6 +198,7 @@ class LayerTrainer:
 
         Raises:
             CheckpointError: naming a tensor that is missing, unknown or of another shape.
+            ValueError: if it is damaged.
         """
         own, saved = self.transcoder.state_dict(), state["transcoder"]
         if differing := sorted(own.keys() ^ saved.keys()):
@@ -207,8 +209,10 @@ class LayerTrainer:
                     f"{name} in the checkpoint of layer {self.layer} has shape {list(saved[name].shape)}, but the model and "
                     f"--expansion_factor need {list(tensor.shape)}; give --restart."
                 )
+        expect(all(is_plain(saved[name]) and saved[name].dtype == tensor.dtype for name, tensor in own.items()), "a weight")
         self.transcoder.load_state_dict(saved)
-        self._optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self._optimizer, state["optimizer"])
+        expect(is_number(state["step"]), "a step")
         self.step = state["step"]
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from huggingface.architectures import architecture_of, decoder_weight, down_projection, layers_of
+from huggingface.loaders.checks import read_safetensors, shown
 from tcpe.active import active_indices
 from tcpe.compute_v import Value
 from tcpe.describe import describe
@@ -28,6 +28,9 @@ TENSORS = ("value_shift", "key_direction", "key", "weight_sample")
 
 MERGED_TENSORS = ("left", "right", "keys", "weight_sample")
 """The same of a merged update; earlier versions kept no keys."""
+
+DESCRIPTION_BYTES = 2**22
+"""A longer description is refused before it is read: an edit's takes some thousand bytes, and parsing a hundred times its size."""
 
 WEIGHT_SAMPLE_ENTRIES, OTHER_ENTRIES = 64, 4
 """How many entries of the edited weight, and of each of the model's other weights, an update keeps to know them again."""
@@ -146,11 +149,22 @@ class MergedUpdate:
         """
         tensors, d_model, n_features, layer, details = _load(path, MERGED_TENSORS, keys=torch.empty(0, 0))
         left, right, keys, weight_sample = tensors
-        fit = left.ndim == 2 and (d_model, left.shape[1], n_features) == (len(left), *right.shape) and (not len(keys) or keys.shape == right.shape)
+        fit = left.ndim == keys.ndim == 2 and (d_model, left.shape[1], n_features) == (len(left), *right.shape)
         merged = details.get("merged")
-        if not fit or not isinstance(merged, list) or len(merged) != len(right):
+        if (
+            not fit
+            or (len(keys) and keys.shape != right.shape)
+            or not isinstance(merged, list)
+            or len(merged) != len(right)
+            or not all(map(_is_part, merged))
+        ):
             raise CheckpointError(f"The factors of {path} do not fit their description; merge them again with tcpe.edits.")
         return cls(left, right, keys if len(keys) else right[:0], weight_sample, layer, details)
+
+
+def _is_part(part: Any) -> bool:
+    """Whether this describes one of the edits of a merged update."""
+    return isinstance(part, dict) and isinstance(part.get("ablation"), bool) and isinstance(part.get("request") or {}, dict)
 
 
 def _save(update: RankOneUpdate | MergedUpdate, path: str | Path, names: Sequence[str], d_model: int, n_features: int) -> None:
@@ -168,14 +182,18 @@ def _load(path: str | Path, names: Sequence[str], **missing: Tensor) -> tuple[li
     file = _with_suffix(path, ".safetensors")
     if not (file.is_file() and _with_suffix(path, ".json").is_file()):
         raise CheckpointError(f"There is no saved update {file} with its .json; compute it with TCPE_pre or Model.edit.")
+    if (size := _with_suffix(path, ".json").stat().st_size) > DESCRIPTION_BYTES:
+        raise CheckpointError(f"{_with_suffix(path, '.json')} is {size} bytes long, too long for a saved update ({DESCRIPTION_BYTES} at most).")
     details = read_json(_with_suffix(path, ".json"), "the saved update")
     try:
-        found = missing | load_file(file)
+        found = missing | read_safetensors(file, "the update is not whole, compute it again with TCPE_pre or Model.edit")
         check_description(_with_suffix(path, ".json"), details, file, "updates", "compute it again with TCPE_pre or Model.edit")
         details.pop(DIGEST, None)
-        layer, d_model, n_features = (int(details.pop(name)) for name in ("layer", "d_model", "n_features"))
+        layer, d_model, n_features = numbers = [details.pop(name) for name in ("layer", "d_model", "n_features")]
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError(f"layer, d_model and n_features are {shown(numbers)}")
         tensors = [found[name] for name in names]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"The saved update {file} is not whole ({error}); compute it again with TCPE_pre or Model.edit.") from error
     if not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in tensors):
         raise CheckpointError(f"The saved update {file} holds what is not finite or not float32; compute it again with TCPE_pre or Model.edit.")

@@ -190,7 +190,11 @@ def check_description(path: Path, description: Mapping[str, Any], file: Path, ki
     Raises:
         CheckpointError: naming both files.
     """
-    if description.get(DIGEST) is not None and description[DIGEST] != _digest(description, file):
+    try:
+        changed = description.get(DIGEST) is not None and description[DIGEST] != _digest(description, file)
+    except RecursionError as error:
+        raise CheckpointError(f"{path} is nested too deeply for a description; {remedy}.") from error
+    if changed:
         raise CheckpointError(
             f"{path} and {file.name} are not as they were saved: bits have changed, or they are of two {kind}; {remedy}, or remove {DIGEST} from "
             f"{path.name} if you changed them on purpose."

@@ -2,12 +2,14 @@
 time and memory, whatever it holds."""
 
 import json
+import pickletools
+import re
 import reprlib
 import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 import yaml
@@ -19,14 +21,21 @@ from huggingface.transcoder import Sites
 from util.errors import CheckpointError
 from util.files import check_description
 
-CONFIG_BYTES = 2**20
-"""A longer configuration file is refused before it is read: parsing takes a hundred times its size."""
+CONFIG_BYTES = {"JSON": 2**20, "YAML": 2**16}
+"""A longer configuration file is refused before it is read: parsing takes a hundred times its size, and YAML a minute a megabyte."""
+
+HEADER_BYTES = 2**22
+"""The same for the list of tensors at the beginning of a safetensors file."""
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 INFLATION = 8
 """Arrays of an archive may be so many times as large as the file. Weights hardly compress; a bomb does a thousandfold."""
 
+_NEEDED = re.compile(
+    r"collections OrderedDict|torch\._utils _rebuild_(?:tensor(?:_v2)?|parameter)|torch \w+Storage|torch (?:device|b?float\d+|u?int\d+|bool)"
+)
+"""What the pickle of a state dict names. PyTorch's safe unpickler knows more, by which a few bytes fill all memory."""
 
 _REPR = reprlib.Repr()
 _REPR.maxlevel = 2
@@ -62,28 +71,44 @@ def read_config(path: Path) -> Any:
     Raises:
         CheckpointError: if it is missing, too long or broken.
     """
-    if regular_file(path).stat().st_size > CONFIG_BYTES:
-        raise CheckpointError(f"{path} is {path.stat().st_size} bytes long, too long for a configuration ({CONFIG_BYTES} at most); fetch it again.")
     kind = "YAML" if path.suffix == ".yaml" else "JSON"
+    if (size := regular_file(path).stat().st_size) > (limit := CONFIG_BYTES[kind]):
+        raise CheckpointError(f"{path} is {size} bytes long, too long for a configuration ({limit} at most); fetch it again.")
     try:
         text = path.read_text(encoding="utf-8")
-        return yaml.safe_load(text) if kind == "YAML" else json.loads(text)
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        return yaml.load(text, _Yaml) if kind == "YAML" else json.loads(text)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
         # The YAML library raises what its conversions of dates and numbers raise.
         raise CheckpointError(f"{path} is not valid {kind} ({type(error).__name__}); fetch it again.") from error
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
+class _Yaml(yaml.SafeLoader):
+    """YAML without aliases: nine of nine of nine … fill any memory from a few bytes, and no configuration needs one."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases")
+        return super().compose_node(parent, index)
+
+
+def read_safetensors(path: Path, remedy: str = "the transcoder is not whole, fetch it again") -> dict[str, Tensor]:
     """The tensors of a safetensors file, mapped from it; changing one does not change the file.
+
+    Args:
+        remedy: what to say behind the reason where it cannot be read.
 
     Raises:
         CheckpointError: if the file is missing or broken.
     """
     try:
-        return load_file(regular_file(path))
+        with open(regular_file(path), "rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if HEADER_BYTES < header < path.stat().st_size:
+            raise CheckpointError(f"{path} begins with a list of tensors of {header} bytes ({HEADER_BYTES} at most are read); {remedy}.")
+        return load_file(path)
     except (OSError, SafetensorError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         # Beside its own error the library raises what building a tensor of an exotic type raises.
-        raise CheckpointError(f"Cannot read {path} ({_short(error)}); the transcoder is not whole, fetch it again.") from error
+        raise CheckpointError(f"Cannot read {path} ({_short(error)}); {remedy}.") from error
 
 
 def check_archive(path: Path) -> None:
@@ -102,6 +127,31 @@ def check_archive(path: Path) -> None:
         raise CheckpointError(f"Cannot read {path} safely: it is broken ({_short(error)}); fetch it again.") from error
     if damaged:
         raise CheckpointError(f"Cannot read {path} safely: {damaged} in it has changed since it was written; fetch it again.")
+
+
+def check_pickle(path: Path, also: str = "") -> None:
+    """Refuse a file of ``torch.save`` whose pickles name more than the tensors of a state dict need.
+
+    Args:
+        also: what else they may name, as "module name".
+
+    Raises:
+        ValueError: if one does, or is none; or as ``zipfile`` does.
+    """
+    for file in _pickles(path):
+        for opcode, name, _ in pickletools.genops(file):
+            if opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST") and name != also and not _NEEDED.fullmatch(str(name)):
+                raise ValueError(f"it names {shown(name)}, which no tensor needs")
+
+
+def _pickles(path: Path) -> Iterator[BinaryIO | bytes]:
+    """The pickles of a file of ``torch.save``: one in an archive, five in a file of former times."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield from (archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
+    else:
+        with open(path, "rb") as file:
+            yield from [file] * 5
 
 
 def _short(error: BaseException) -> str:
@@ -148,7 +198,7 @@ def check_tensors(
             raise CheckpointError(f"{name} of the transcoder {path} is no plain tensor of real numbers.")
         fits = tensor.ndim == len(names) and all(known.setdefault(key, size) == size for key, size in zip(names, tensor.shape))
         if not fits:
-            expected = ", ".join(f"{key}={known[key]}" if key in known else key for key in names)
+            expected = ", ".join(f"{key}={shown(known[key])}" if key in known else key for key in names)
             raise CheckpointError(f"{name} of the transcoder {path} has shape {list(tensor.shape)}, not [{expected}].")
         # A view that repeats one number can claim any size.
         if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
@@ -165,7 +215,7 @@ def checked_k(path: Path, k: int, n_features: int) -> int:
         CheckpointError: unless it is from 1 to the number of features.
     """
     if not 1 <= k <= n_features:
-        raise CheckpointError(f"{path} says that k is {k}, but the transcoder has {n_features} features; k must be from 1 to that.")
+        raise CheckpointError(f"{path} says that k is {shown(k)}, but the transcoder has {n_features} features; k must be from 1 to that.")
     return k
 
 

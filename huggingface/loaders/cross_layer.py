@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from huggingface.architectures import layers_of
 from huggingface.cross_layer_transcoder import MODEL_KIND, WEIGHTS_FILE, Activation, CrossLayerTranscoder, LayerTensors
-from huggingface.loaders.checks import check_digest, check_tensors, checked_k, read_config, read_safetensors, setting, shown
+from huggingface.loaders.checks import check_digest, check_tensors, checked_k, named_sites, read_config, read_safetensors, setting, shown
 from huggingface.loaders.circuit_tracer import CONFIG, HOOKS
 from huggingface.transcoder import CONFIG_FILE, Sites
 from util.errors import CheckpointError
@@ -47,7 +47,11 @@ def load_cross_layer(path: str | Path, dtype: torch.dtype | None = torch.float32
         CheckpointError: if nothing is there, the format is not known, or files, settings or tensors do not fit together.
     """
     path = Path(path)
-    if not path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError:  # such as a name that is too long
+        is_folder = False
+    if not is_folder:
         raise CheckpointError(f"There is no folder {path}; give that of a cross-layer transcoder.")
     if any(path.glob("W_enc_*.safetensors")) or any(path.glob("W_dec_*.safetensors")):
         transcoder = _load_circuit_tracer(path)
@@ -148,11 +152,11 @@ def _load_circuit_tracer(path: Path) -> CrossLayerTranscoder:
         both = read["W_enc"] | read["W_dec"]
         tensors = {part: both[f"{part}_{layer}"] for part in ("W_enc", "b_enc", "W_dec", "b_dec")}
         layers.append(LayerTensors(**tensors, threshold=both.get(f"threshold_{layer}")))
-    hooks = [config.get(f"feature_{end}_hook") or default for end, default in (("input", "hook_resid_mid"), ("output", "hook_mlp_out"))]
+    sites = named_sites(file, config, ("feature_input_hook", "feature_output_hook"), Sites("hook_resid_mid", "hook_mlp_out"))
     ones = torch.ones(n_layers)
     activation: Activation = "relu" if layers[0].threshold is None else "jumprelu"
     metadata = {"model_name": config.get("model_name")}
-    return CrossLayerTranscoder(layers, ones, ones.clone(), activation, sites=Sites(*map(str, hooks)), metadata=metadata)
+    return CrossLayerTranscoder(layers, ones, ones.clone(), activation, sites=sites, metadata=metadata)
 
 
 def save_circuit_tracer(transcoder: CrossLayerTranscoder, folder: str | Path, model_name: str) -> None:
@@ -204,6 +208,9 @@ def _load_coding(path: Path) -> CrossLayerTranscoder:
         required[_THRESHOLD] = ("n_layers", "n_features")
     buffers = {name for name in tensors if name.startswith("theta_manager.") and name != _THRESHOLD}
     check_tensors(weights, {name: tensor for name, tensor in tensors.items() if name not in buffers}, required, sizes | {"n_layers": n_layers})
+    thresholds = tensors[_THRESHOLD].exp() if activation == "jumprelu" else None
+    if thresholds is not None and not thresholds.isfinite().all():
+        raise CheckpointError(f"{_THRESHOLD} of {weights} has the logarithm of a threshold that is infinite; {_DAMAGED}.")
     zeros = {"n_features": torch.zeros(sizes["n_features"]), "d_model": torch.zeros(sizes["d_model"])}
     layers = [
         LayerTensors(
@@ -211,7 +218,7 @@ def _load_coding(path: Path) -> CrossLayerTranscoder:
             tensors.get(_ENCODER.format(layer) + "bias", zeros["n_features"]),
             torch.stack([tensors[_DECODER.format(layer, target) + "weight"].T for target in range(layer, n_layers)], 1),
             torch.stack([tensors.get(_DECODER.format(source, layer) + "bias", zeros["d_model"]) for source in range(layer + 1)]).sum(0),
-            tensors[_THRESHOLD][layer].exp() if activation == "jumprelu" else None,
+            None if thresholds is None else thresholds[layer],
         )
         for layer in range(n_layers)
     ]

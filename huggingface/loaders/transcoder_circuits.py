@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from huggingface.loaders.checks import check_archive, check_tensors, regular_file, setting
+from huggingface.loaders.checks import check_archive, check_pickle, check_tensors, regular_file, setting
 from huggingface.transcoder import Sites, Transcoder
 from util.errors import CheckpointError
 
@@ -30,6 +30,7 @@ def load(path: Path, _layer: int | None) -> Transcoder:
     if is_archive := zipfile.is_zipfile(regular_file(path)):
         check_archive(path)
     try:
+        check_pickle(path, also=f"{_CONFIG_STUB.__module__} {_CONFIG_STUB.__name__}")
         with torch.serialization.safe_globals([_CONFIG_STUB]):
             saved = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except (Exception, MemoryError) as error:

@@ -176,6 +176,10 @@ def test_damaged_and_foreign_folders_get_one_sentence(tmp_path):
     refused(tracer, "encoders of 3 layers and decoders of 2; it is not whole")
     shutil.copy(FIXTURES / "circuit_tracer_jump_relu/W_dec_2.safetensors", tracer / "W_dec_1.safetensors")
     refused(tracer, "lacks the tensors W_dec_1")
+    refused(tmp_path / ("x" * 5000), "There is no folder")
+    (tracer / "config.yaml").write_text("model_kind: cross_layer_transcoder\nfeature_input_hook: [1, 2]")
+    shutil.copy(FIXTURES / "circuit_tracer_jump_relu/W_dec_1.safetensors", tracer / "W_dec_1.safetensors")
+    refused(tracer, "feature_input_hook .1, 2., where a value of type str is expected")
     (tracer / "config.yaml").write_text("model_kind: transcoder_set")
     refused(tracer, "says that this is a 'transcoder_set'")
 

@@ -1,5 +1,6 @@
 """A damaged checkpoint is refused in one sentence, without a hang, without much memory, and without running what is in it."""
 
+import collections
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from huggingface.loaders import load_transcoder
+from huggingface.loaders.checks import check_pickle, read_config, read_safetensors
 from huggingface.transcoder import CONFIG_FILE
 from tests.huggingface.damage import BY_SUFFIX, CHECKPOINTS, OURS, copy_of, damaged, flip_bits, outcome
 from util.errors import CheckpointError
@@ -101,3 +103,52 @@ def test_names_that_no_file_can_have_are_refused(tmp_path):
     for name in ("x" * 5000, "loop", "pipe.pt", "loop/cfg.json", "null\x00"):
         with pytest.raises(CheckpointError, match="transcoder|no format"):
             load_transcoder(tmp_path / name)
+
+
+NINE_OF_NINE = "a0: &a0 {k: v}\n" + "".join(f"a{i}: &a{i} {{<<: [{','.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 12))
+YAML = ['zz: "\\UFFFFFFFF"', f"zz: {':'.join(['1'] * 200)}.5", NINE_OF_NINE, f"zz: [{'[],' * 2**15}0]", "a: &a [x]\nb: *a"]
+
+
+@pytest.mark.parametrize("text", YAML)
+def test_a_small_yaml_takes_no_time_and_no_memory(tmp_path, text):
+    """Each ended in a traceback or not at all; the aliases of the last are harmless, but nothing writes any."""
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(CheckpointError, match="not valid YAML|too long for a configuration"):
+        read_config(tmp_path / "config.yaml")
+
+
+class Call:
+    """Pickled as a call of a function that PyTorch's safe unpickler allows."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("function", [torch.Size, set, collections.Counter])
+def test_a_small_pickle_that_makes_much_is_refused(tmp_path, function, legacy):
+    saved = {"cfg": {}, "state_dict": {"W_enc": Call(function, Call(bytearray, 2**10))}}
+    torch.save(saved, tmp_path / "t.pt", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(ValueError, match="bytearray|torch Size|collections Counter|__builtin__ set"):
+        check_pickle(tmp_path / "t.pt")
+    with pytest.raises(CheckpointError, match="holds more than tensors and settings"):
+        load_transcoder(tmp_path / "t.pt")
+
+
+def test_a_list_of_very_many_tensors_is_refused_before_it_is_read(tmp_path):
+    entries = ",".join(f'"{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' for i in range(2**17))
+    (tmp_path / "t.safetensors").write_bytes((len(entries) + 2).to_bytes(8, "little") + b"{" + entries.encode() + b"}")
+    with pytest.raises(CheckpointError, match="begins with a list of tensors of"):
+        read_safetensors(tmp_path / "t.safetensors")
+
+
+def test_numbers_that_python_does_not_write_are_refused_in_a_sentence(tmp_path):
+    path = copy_of("sparsify/layers.1.mlp", tmp_path)
+    config = json.loads((path / "cfg.json").read_text()) | {"d_in": 10**4000, "expansion_factor": 10**4000}
+    config.pop("num_latents", None)
+    (path / "cfg.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="a very large int"):
+        load_transcoder(path)

@@ -139,7 +139,12 @@ def test_changed_bits_of_an_update_are_seen(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "dtype"),
-    [({"layer": float("inf")}, torch.float32), ({"merged": None}, torch.float32), ({"merged": 1.0}, torch.float32), ({}, torch.float8_e4m3fn)],
+    [
+        *(({"layer": layer}, torch.float32) for layer in (float("inf"), -8, True, "8", 8.7)),
+        *(({"merged": [part] * 2}, torch.float32) for part in (1, None, {}, {"ablation": 0}, {"ablation": False, "request": "x"})),
+        ({"d_model": 32.5}, torch.float32),
+        ({"merged": None}, torch.float32), ({"merged": 1.0}, torch.float32), ({}, torch.float8_e4m3fn),
+    ],
 )
 def test_an_update_of_other_kinds_of_values_is_refused(tmp_path, changes, dtype):
     """Without a digest, as earlier versions wrote them."""
@@ -151,6 +156,27 @@ def test_an_update_of_other_kinds_of_values_is_refused(tmp_path, changes, dtype)
     save_file({name: tensor.to(dtype) for name, tensor in tensors.items()}, tmp_path / "merged.safetensors")
     with pytest.raises(CheckpointError):
         MergedUpdate.load(tmp_path / "merged")
+
+
+def test_an_update_with_keys_of_no_dimension_is_refused(tmp_path):
+    merge([Edit(random_update(tiny_model(), seed), 0.2) for seed in range(2)]).save(tmp_path / "merged")
+    description = json.loads((tmp_path / "merged.json").read_text())
+    (tmp_path / "merged.json").write_text(json.dumps({key: value for key, value in description.items() if key != "sha256"}))
+    save_file(load_file(tmp_path / "merged.safetensors") | {"keys": torch.tensor(1.0)}, tmp_path / "merged.safetensors")
+    with pytest.raises(CheckpointError, match="do not fit"):
+        MergedUpdate.load(tmp_path / "merged")
+
+
+def test_a_long_or_deep_description_is_refused(tmp_path):
+    random_update(tiny_model()).save(tmp_path / "update")
+    whole = (tmp_path / "update.json").read_text().rstrip().removesuffix("}")
+    for depth in range(900, 1010):  # what can be read and not written again is a matter of where it is called from
+        (tmp_path / "update.json").write_text(f'{whole}, "z": {"[" * depth}{"]" * depth}}}')
+        with pytest.raises(UserError, match="deep|not as they were saved|not valid JSON"):
+            RankOneUpdate.load(tmp_path / "update")
+    (tmp_path / "update.json").write_text(f'{whole}, "z": [{"[]," * 2**21}0]}}')
+    with pytest.raises(CheckpointError, match="too long"):
+        RankOneUpdate.load(tmp_path / "update")
 
 
 @pytest.mark.parametrize("name", ["update.json", "update.safetensors"])
