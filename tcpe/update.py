@@ -151,13 +151,8 @@ class MergedUpdate:
         left, right, keys, weight_sample = tensors
         fit = left.ndim == keys.ndim == 2 and (d_model, left.shape[1], n_features) == (len(left), *right.shape)
         merged = details.get("merged")
-        if (
-            not fit
-            or (len(keys) and keys.shape != right.shape)
-            or not isinstance(merged, list)
-            or len(merged) != len(right)
-            or not all(map(_is_part, merged))
-        ):
+        described = isinstance(merged, list) and right.shape[:1] == (len(merged),) and all(map(_is_part, merged))
+        if not fit or not described or (len(keys) and keys.shape != right.shape):
             raise CheckpointError(f"The factors of {path} do not fit their description; merge them again with tcpe.edits.")
         return cls(left, right, keys if len(keys) else right[:0], weight_sample, layer, details)
 
