@@ -50,14 +50,14 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def refused(folder: Path) -> Iterator[None]:
-    """While open, what goes wrong is the fault of the checkpoint in ``folder``.
+    """While open, what goes wrong is the fault of the checkpoint in ``folder``, but for a device without the memory.
 
     Raises:
         CheckpointError: saying so.
     """
     try:
         yield
-    except UserError:
+    except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # of as many kinds as there are ways to damage a pickle
         first_line = str(error).strip().partition("\n")[0][:200] or type(error).__name__

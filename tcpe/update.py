@@ -188,7 +188,7 @@ def _load(path: str | Path, names: Sequence[str], **missing: Tensor) -> tuple[li
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise ValueError(f"layer, d_model and n_features are {shown(numbers)}")
         tensors = [found[name] for name in names]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise CheckpointError(f"The saved update {file} is not whole ({error}); compute it again with TCPE_pre or Model.edit.") from error
     if not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in tensors):
         raise CheckpointError(f"The saved update {file} holds what is not finite or not float32; compute it again with TCPE_pre or Model.edit.")

@@ -11,6 +11,11 @@ from sae_training.config import TrainingConfig
 from tests.tiny import tiny_model, tiny_tokenizer
 
 
+@pytest.fixture(autouse=True)
+def no_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tiny_llama")

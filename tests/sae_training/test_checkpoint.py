@@ -13,20 +13,22 @@ from sae_training.train import Training, train
 from util.errors import UserError
 
 
-@pytest.fixture(autouse=True)
-def no_wandb(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "disabled")
+@pytest.fixture
+def stopped(settings):
+    """The settings of a training that was stopped behind its last step, and left a checkpoint."""
 
-
-def test_checkpoints_of_others_are_refused(settings, model_folder, tmp_path):
-    config = settings(layer_num=[1])
-
-    def stopped(_training):
+    def stop(_training):
         raise KeyboardInterrupt
 
+    config = settings(layer_num=[1])
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Training, "finish", stopped)
+        patch.setattr(Training, "finish", stop)
         train(config)
+    return config
+
+
+def test_checkpoints_of_others_are_refused(settings, stopped):
+    config = stopped
     with pytest.raises(UserError, match=r"--expansion_factor 4 \(now 2\)"):
         train(settings(layer_num=[1], expansion_factor=2))
     path = config.output / CHECKPOINT_FILE
@@ -83,16 +85,9 @@ CHANGES_OF_A_STATE = {
 }
 
 
-def test_a_checkpoint_of_wrong_parts_is_refused(settings):
+def test_a_checkpoint_of_wrong_parts_is_refused(stopped):
     """Fused Adam writes beyond the end of a moment that is too short; other parts would end in a traceback, at once or at their use."""
-    config = settings(layer_num=[1])
-
-    def stopped(_training):
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Training, "finish", stopped)
-        train(config)
+    config = stopped
     path = config.output / CHECKPOINT_FILE
     whole = path.read_bytes()
     for name, change in CHANGES_OF_A_STATE.items():

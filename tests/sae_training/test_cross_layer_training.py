@@ -1,6 +1,7 @@
 """Training a cross-layer transcoder: gradients against a naive double loop, the loss, exact continuation, figures, mistakes."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from huggingface.replacement import replaced
 from huggingface.transcoder import Sites
 from sae_training import sparse
 from sae_training.checkpoint import CHECKPOINT_FILE
-from sae_training.config import PRESETS, Recipe, TrainingConfig
+from sae_training.config import PRESETS, Recipe
 from sae_training.cross_layer import cross_layer_losses
 from sae_training.cross_layer_evaluation import collect_pairs, cross_entropy, evaluate_cross_layer
 from sae_training.cross_layer_trainer import CrossLayerTrainer, train_cross_layer
@@ -21,11 +22,6 @@ from sae_training.train import train
 from util.errors import UserError
 
 L, D, F, K = 3, 8, 24, 4
-
-
-@pytest.fixture(autouse=True)
-def no_wandb(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "disabled")
 
 
 def activations(seed=0, tokens=600):
@@ -142,27 +138,8 @@ def test_what_is_learned_explains_new_data(settings):
 
 
 @pytest.fixture
-def settings(model_folder, texts_file, tmp_path):
-    def make(name="run", **changes):
-        values = {
-            "MODEL_NAME": str(model_folder),
-            "cross_layer": True,
-            "dataset": [str(texts_file)],
-            "output_file_path": str(tmp_path / name),
-            "expansion_factor": 2,
-            "context_size": 16,
-            "store_batch_size": 4,
-            "n_batches_in_buffer": 4,
-            "n_evaluation_contexts": 5,
-            "train_batch_size": 25,
-            "total_training_tokens": 300,
-            "k": 4,
-            "wandb_log_frequency": 1,
-            "device": "cpu",
-        }
-        return TrainingConfig(**values | changes)
-
-    return make
+def settings(settings):
+    return partial(settings, cross_layer=True, expansion_factor=2, layer_num=[])
 
 
 @pytest.mark.parametrize("kind", [{}, {"activation": "jumprelu", "sparsity_penalty": "tanh", "pre_activation_coefficient": 1e-4}])

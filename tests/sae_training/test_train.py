@@ -24,11 +24,6 @@ from util.errors import UserError
 from util.texts import Texts
 
 
-@pytest.fixture(autouse=True)
-def no_wandb(monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-
-
 def weights(config):
     return {path.parent.name: load_file(path) for path in sorted(config.output.glob("layer_*/sae*.safetensors"))}
 
